@@ -1,0 +1,1 @@
+"""A notebook-driven lab that plays a fleet of OpenADR VENs against a VTN."""

@@ -1,0 +1,1 @@
+"""JSON ⇄ model, one module a dialect; nothing outside this folder knows JSON names."""
