@@ -1,0 +1,309 @@
+"""Every setting of the lab in one table: ``lab.toml``, then arguments; the later wins."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from venlab import calendar
+from venlab.errors import ConfigError, DataError
+from venlab.platforms import data_dir
+from venlab.secret import Secret
+
+__all__ = ["LabConfig", "describe", "params"]
+
+TOKEN_VARIABLE = "VENLAB_TOKEN"
+TOML_VARIABLE = "VENLAB_TOML"
+Value = bool | int | float | str
+
+
+def _setting(
+    default: Value,
+    section: str,
+    meaning: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Declare one setting: `low` and `high` belong to its range, `above` does not."""
+    limits = {"low": low, "high": high, "above": above, "choices": choices}
+    return dataclasses.field(
+        default=default, metadata={"section": section, "meaning": meaning, **limits}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabConfig:
+    """What a lab is told: fleet, simulation, schedule, VTN, delivery and run.
+
+    Each field is a key of ``lab.toml`` in the section that its metadata names, and may be a
+    parameter of a notebook. `describe` prints them all.
+
+    Raises
+    ------
+    ConfigError
+        Naming every wrong value at once and what is allowed.
+
+    Examples
+    --------
+    >>> LabConfig(report_every_s=15, simulate_every_s=30, step_min=15).interval_min
+    7.5
+    """
+
+    vens: int = _setting(10, "fleet", "VENs that take part", low=1, high=287)
+    fleet_csv: str = _setting("", "fleet", "fleet table to play, empty = the reference fleet")
+    seed: int = _setting(7, "fleet", "seed of fleet and noise", low=0, high=2**32 - 1)
+
+    start: str = _setting(
+        "2023-11-30T16:00", "simulation", "simulated start, Copenhagen time unless zoned"
+    )
+    simulated_hours: float = _setting(3.0, "simulation", "length [simulated h]", above=0)
+    step_min: float = _setting(
+        15.0, "simulation", "one advance of the simulation [simulated min]", above=0, high=1440
+    )
+    realtime: bool = _setting(
+        False, "simulation", "start now, one step = one simulate interval: for VTNs of true time"
+    )
+
+    speed: float = _setting(math.inf, "schedule", "schedule seconds per wall second", above=0)
+    simulate_every_s: float = _setting(30.0, "schedule", "simulate interval [s]", above=0)
+    report_every_s: float = _setting(15.0, "schedule", "report interval [s]", above=0)
+    events_every_s: float = _setting(15.0, "schedule", "event poll interval [s]", above=0)
+    status_every_s: float = _setting(300.0, "schedule", "resource status interval [s]", above=0)
+    heartbeat_every_s: float = _setting(300.0, "schedule", "heartbeat interval [s]", above=0)
+
+    vtn_url: str = _setting("", "vtn", "the VTN's base url, empty = the embedded VTN")
+    dialect: str = _setting("flat", "vtn", "which JSON the VTN speaks", choices=("flat",))
+    transport: str = _setting("httpx", "vtn", "what carries the requests", choices=("httpx",))
+    in_flight: int = _setting(8, "vtn", "requests at the same time", low=1, high=8)
+    timeout_s: float = _setting(10.0, "vtn", "longest wait for an answer [s]", above=0)
+    allow_writes: bool = _setting(False, "vtn", "may create things on an outside VTN")
+
+    tries: int = _setting(3, "delivery", "attempts before a report waits", low=1, high=10)
+    drain_s: float = _setting(30.0, "delivery", "longest wait for the backlog [s]", low=0)
+    durability: str = _setting(
+        "process", "delivery", "what a reading survives", choices=("process", "power")
+    )
+    name_prefix: str = _setting("", "delivery", "put before every VEN's name")
+
+    out_dir: str = _setting("", "run", "the run folder, empty = a new one under runs/")
+
+    token: Secret = dataclasses.field(default_factory=lambda: Secret(""))
+
+    def __post_init__(self) -> None:
+        problems = [p for s in _settings() if (p := _problem(s, getattr(self, s.name)))]
+        problems = problems or list(self._contradictions())
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    def _contradictions(self) -> Iterable[str]:
+        shorter, longer = sorted((self.simulate_every_s, self.report_every_s))
+        if not (longer / shorter).is_integer():
+            yield (
+                f"report_every_s = {self.report_every_s:g} and simulate_every_s = "
+                f"{self.simulate_every_s:g}: one must divide the other"
+            )
+        elif not (seconds := round(self.interval_min * 60, 9)).is_integer() or seconds < 1:
+            yield f"a reading would cover {seconds:g} s, it must be whole seconds"
+        try:
+            self.start_utc()
+        except DataError as error:
+            yield f"start: {error}"
+
+    @property
+    def step(self) -> float:
+        """One advance of the simulation [simulated min]; in real time the simulate interval."""
+        return self.simulate_every_s / 60 if self.realtime else self.step_min
+
+    @property
+    def interval_min(self) -> float:
+        """What one reading covers [simulated min]: step × report ÷ simulate interval."""
+        return self.step * self.report_every_s / self.simulate_every_s
+
+    @property
+    def steps(self) -> int:
+        """How many steps the run has: the simulated hours, rounded up to whole steps."""
+        return max(1, math.ceil(self.simulated_hours * 60 / self.step - 1e-9))
+
+    def start_utc(self) -> datetime:
+        """Return the simulated start; now, to the second, where `realtime` is set."""
+        if self.realtime:
+            return datetime.now(UTC).replace(microsecond=0)
+        return calendar.parse_time(self.start)
+
+    def but(self, **changes: Value | Secret) -> LabConfig:
+        """Return the same settings with some changed."""
+        return dataclasses.replace(self, **_known(changes))  # type: ignore[arg-type]
+
+    def public(self) -> dict[str, Value]:
+        """Return every setting but the secret ones, for files and prints."""
+        return {s.name: getattr(self, s.name) for s in _settings()}
+
+    @classmethod
+    def load(
+        cls, path: str | Path | None = None, env: Mapping[str, str] | None = None, **arguments: Any
+    ) -> LabConfig:
+        """Read ``lab.toml``, take secrets from the environment, then apply arguments.
+
+        Parameters
+        ----------
+        path : path, optional
+            The file; else what ``VENLAB_TOML`` names, else ``lab.toml`` here, else the shipped one.
+        env : mapping, optional
+            Where ``VENLAB_TOKEN`` and ``VENLAB_TOML`` are looked up; ``os.environ`` if not given.
+        **arguments
+            Settings by name; they win over the file.
+
+        Raises
+        ------
+        ConfigError
+            A file that is missing or no TOML, a key or value that is not allowed.
+        """
+        env = os.environ if env is None else env
+        values = _read_toml(_toml_path(path, env))
+        values.update(_known(arguments))
+        token = Secret(env.get(TOKEN_VARIABLE, ""))
+        return cls(**{"token": token, **values})
+
+
+def params(**values: Any) -> LabConfig:
+    """Check the parameters of a notebook and return them with every other setting.
+
+    Parameters
+    ----------
+    **values
+        The names and values of the notebook's parameters cell.
+
+    Returns
+    -------
+    LabConfig
+        Frozen; its ``repr`` shows no secret.
+
+    Raises
+    ------
+    ConfigError
+        Naming the wrong names, types or values and what is allowed.
+
+    Examples
+    --------
+    >>> params(vens=3, speed=60).vens
+    3
+    """
+    return LabConfig.load(**values)
+
+
+def describe() -> list[tuple[str, str, str, str]]:
+    """Return (section, name, type and range, meaning) of each setting, in order."""
+    return [
+        (s.metadata["section"], s.name, _allowed(s), s.metadata["meaning"]) for s in _settings()
+    ]
+
+
+def check_value(name: str, value: Any) -> str:
+    """Return what is wrong with a setting's value, or nothing."""
+    for setting in _settings():
+        if setting.name == name:
+            return _problem(setting, value)
+    return f"unknown setting {name}"
+
+
+def _settings() -> list[dataclasses.Field[Any]]:
+    return [f for f in dataclasses.fields(LabConfig) if f.metadata]
+
+
+def _type_of(setting: dataclasses.Field[Any]) -> type:
+    kind = get_type_hints(LabConfig)[setting.name]
+    assert isinstance(kind, type)
+    return kind
+
+
+def _allowed(setting: dataclasses.Field[Any]) -> str:
+    m, kind = setting.metadata, _type_of(setting).__name__
+    if m["choices"]:
+        return "one of " + ", ".join(repr(c) for c in m["choices"])
+    if m["above"] > -math.inf:
+        return f"{kind} above {m['above']:g}" + (
+            f", at most {m['high']:g}" if m["high"] < math.inf else ""
+        )
+    if m["high"] < math.inf:
+        return f"{kind} from {m['low']:g} to {m['high']:g}"
+    return f"{kind} of at least {m['low']:g}" if m["low"] > -math.inf else kind
+
+
+def _problem(setting: dataclasses.Field[Any], value: Any) -> str:
+    """Return what is wrong with a value, with what is allowed; empty if nothing."""
+    kind, m = _type_of(setting), setting.metadata
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    if fits and kind in (int, float):
+        fits = m["low"] <= value <= m["high"] and value > m["above"]
+    if fits and m["choices"]:
+        fits = value in m["choices"]
+    return "" if fits else f"{setting.name} is {value!r}, allowed is {_allowed(setting)}"
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    names = [s.name for s in _settings()]
+    unknown = [n for n in values if n not in names and n != "token"]
+    if unknown:
+        raise ConfigError(
+            "; ".join(_unknown(n, names, "parameter") for n in unknown),
+            "allowed are " + ", ".join(names),
+        )
+    return dict(values)
+
+
+def _unknown(name: str, names: Iterable[str], what: str) -> str:
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f"unknown {what} {name}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _toml_path(path: str | Path | None, env: Mapping[str, str]) -> Path:
+    chosen = path or env.get(TOML_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    return here if (here := Path("lab.toml")).is_file() else data_dir() / "lab.toml"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            sections = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    return _checked_toml(path.name, sections)
+
+
+def _checked_toml(file: str, sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a parsed file; one error names all that is wrong with it."""
+    home: dict[str, list[dataclasses.Field[Any]]] = {}
+    for setting in _settings():
+        home.setdefault(setting.metadata["section"], []).append(setting)
+    problems, values = [], {}
+    for section, content in sections.items():
+        if section not in home or not isinstance(content, dict):
+            problems.append(_unknown(f"[{section}]", (f"[{s}]" for s in home), "section"))
+            continue
+        allowed = {s.name: s for s in home[section]}
+        for key, value in content.items():
+            if key not in allowed:
+                hint = _unknown(key, allowed, f"key in [{section}]:")
+                problems.append(f"{hint}; allowed are {', '.join(allowed)}")
+            elif problem := _problem(allowed[key], value):
+                problems.append(problem)
+            else:
+                values[key] = value
+    if problems:
+        raise ConfigError(f"{file}: " + "; ".join(problems))
+    return values

@@ -1,0 +1,146 @@
+"""The JSON shapes of the flat dialect's requests, written once.
+
+The client builds its bodies from them, the embedded VTN decodes with them on its hot route and
+derives its FastAPI models from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+__all__ = [
+    "Attribute",
+    "EventRequest",
+    "Interval",
+    "Payload",
+    "ProgramRequest",
+    "ReportRequest",
+    "ReportResource",
+    "ResourceRequest",
+    "ResourceStatus",
+    "ResponseRequest",
+    "SignalBody",
+    "StatusRequest",
+    "VenRequest",
+]
+
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Timestamp = Annotated[
+    str,
+    Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$"),
+]
+Duration = Annotated[
+    str,
+    Meta(pattern=r"^P(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$"),
+]
+Count = Annotated[int, Meta(ge=0)]
+ReportType = Literal["usage", "demand", "baseline", "deviation"]
+ReadingType = Literal["energy", "power", "state_of_charge", "voltage", "frequency"]
+ResponseType = Literal["optIn", "optOut", "notParticipating"]
+ResourceStatus = Literal["approved", "pending", "suspended"]
+
+
+class VenRequest(Struct, gc=False):
+    """``POST /vens``."""
+
+    ven_name: Name
+    client_name: Name
+
+
+class Attribute(Struct, gc=False):
+    """One attribute of a resource, such as a load and its end use."""
+
+    attribute_type: Name
+    attribute_name: Name
+    attribute_values: list[str]
+
+
+class ResourceRequest(Struct, gc=False):
+    """``POST /resources``: the client chooses the id."""
+
+    id: Name
+    resource_name: Name
+    resource_type: Name
+    ven_name: Name
+    attributes: list[Attribute] = []
+    external_resource_id: str | None = None
+    service_location: str | None = None
+
+
+class StatusRequest(Struct, gc=False):
+    """``PATCH /resources/{id}`` (extension)."""
+
+    status: ResourceStatus
+
+
+class Payload(Struct, gc=False):
+    """Typed values; in this dialect ``USAGE`` carries mean power [kW], its habit."""
+
+    type: Name
+    values: list[float]
+
+
+class Interval(Struct, gc=False):
+    """One interval of a report."""
+
+    id: int
+    payloads: list[Payload]
+
+
+class ReportResource(Struct, gc=False):
+    """The resource a report speaks of."""
+
+    resource_name: Name
+
+
+class ReportRequest(Struct, gc=False):
+    """``POST /reports``: one a load."""
+
+    report_name: Name
+    ven_id: Name
+    resource_id: Name
+    client_name: Name
+    report_type: ReportType
+    reading_type: ReadingType
+    start: Timestamp
+    duration: Duration
+    intervals: list[Interval]
+    resources: list[ReportResource]
+    load_component: Name
+    program_id: str | None = None
+
+
+class ProgramRequest(Struct, gc=False):
+    """``POST /programs`` (extension)."""
+
+    program_name: Name
+
+
+class SignalBody(Struct, gc=False):
+    """What an event asks for (extension)."""
+
+    type: Name
+    values: list[float]
+    unit: str = ""
+
+
+class EventRequest(Struct, gc=False):
+    """``POST /events`` and ``PUT /events/{id}`` (extension)."""
+
+    event_name: Name
+    program_id: Name
+    start_date: Timestamp
+    end_date: Timestamp
+    signal: SignalBody | None = None
+    interval_minutes: Annotated[float, Meta(gt=0)] | None = None
+    targets: list[str] = []
+
+
+class ResponseRequest(Struct, gc=False):
+    """``POST /events/{id}/responses``; the VEN is known by its token or named."""
+
+    event_id: Name
+    response_type: ResponseType
+    ven_id: str | None = None
