@@ -1,0 +1,88 @@
+"""Readings → reports that are frozen and named, in the words of a dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+
+import numpy as np
+
+from venlab.fleet import LOADS, Fleet
+from venlab.model import Ven
+from venlab.outbox import Frozen, ReadingRow
+from venlab.simulator import Sample
+from venlab.wire import Dialect, Draft, LoadName
+
+__all__ = ["Formatter"]
+
+
+class Formatter:
+    """Freezes a sample into the reports that carry it.
+
+    Parameters
+    ----------
+    fleet : Fleet
+        Whose loads were sampled.
+    dialect : Dialect
+        Which JSON the VTN speaks.
+    vens : sequence of Ven
+        As registered, in the order of the fleet.
+    resource_ids : mapping
+        The VTN's id of each resource, by resource index of the fleet.
+    run_id : str
+        First part of every report's name.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        dialect: Dialect,
+        vens: Sequence[Ven],
+        resource_ids: Mapping[int, str],
+        run_id: str,
+    ) -> None:
+        self._vens = []
+        for v, ven in enumerate(vens):
+            names = [
+                LoadName(6 * r + k, resource_ids[r], str(fleet.resource_name[r]), load)
+                for r in np.flatnonzero(fleet.resource_ven == v).tolist()
+                for k, load in enumerate(LOADS)
+            ]
+            loads = np.array([n.load_index for n in names], np.int32)
+            covers = [i.to_bytes(4, "little") for i in loads.tolist()]
+            self._vens.append((loads, covers, dialect.writer(ven, names, run_id)))
+
+    def freeze(self, sample: Sample, cycle: int) -> tuple[ReadingRow, list[Frozen]]:
+        """Return a sample's row and the reports that carry it.
+
+        Parameters
+        ----------
+        sample : Sample
+            Mean powers of one interval; its watts have shape (loads,) [W], -1 = not measured.
+        cycle : int
+            Which report cycle it is.
+        """
+        frozen = [
+            _frozen(v, draft, covers, watts, sample.duration_s)
+            for v, (loads, covers, writer) in enumerate(self._vens)
+            for watts in (sample.watts[loads].tolist(),)
+            for draft in writer.write(sample.stamp, sample.duration_s, watts)
+        ]
+        there = sample.watts[sample.watts >= 0]
+        row = ReadingRow(
+            cycle,
+            sample.stamp.astimezone(UTC).isoformat(),
+            sample.duration_s,
+            len(there),
+            int(there.sum(dtype=np.int64)) * sample.duration_s,
+            sample.watts.astype("<i4").tobytes(),
+        )
+        return row, frozen
+
+
+def _frozen(
+    ven: int, draft: Draft, covers: list[bytes], watts: list[int], duration_s: int
+) -> Frozen:
+    watt_s = sum(watts[p] for p in draft.positions) * duration_s
+    loads = b"".join(covers[p] for p in draft.positions)
+    return Frozen(draft.name, ven, len(draft.positions), watt_s, loads, draft.body)
