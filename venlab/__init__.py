@@ -1,1 +1,83 @@
-"""A notebook-driven lab that plays a fleet of OpenADR VENs against a VTN."""
+"""A notebook-driven lab that plays a fleet of OpenADR VENs against a VTN.
+
+``import venlab as vl`` is cheap: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from venlab import plots
+    from venlab.calendar import parse_time
+    from venlab.client import Client
+    from venlab.clock import Agenda, Clock
+    from venlab.config import LabConfig, describe, params
+    from venlab.embedded import EmbeddedVtn
+    from venlab.errors import VenlabError
+    from venlab.fleet import Fleet
+    from venlab.lab import Lab
+    from venlab.profiles import Profiles
+    from venlab.results import Check, Results
+    from venlab.secret import Secret
+    from venlab.simulator import Meter, Simulator
+    from venlab.transport import HttpxTransport
+    from venlab.wire import dialect
+
+__all__ = [
+    "Agenda",
+    "Check",
+    "Client",
+    "Clock",
+    "EmbeddedVtn",
+    "Fleet",
+    "HttpxTransport",
+    "Lab",
+    "LabConfig",
+    "Meter",
+    "Profiles",
+    "Results",
+    "Secret",
+    "Simulator",
+    "VenlabError",
+    "describe",
+    "dialect",
+    "params",
+    "parse_time",
+    "plots",
+]
+
+_HOME = {
+    "Agenda": "clock",
+    "Check": "results",
+    "Client": "client",
+    "Clock": "clock",
+    "EmbeddedVtn": "embedded",
+    "Fleet": "fleet",
+    "HttpxTransport": "transport",
+    "Lab": "lab",
+    "LabConfig": "config",
+    "Meter": "simulator",
+    "Profiles": "profiles",
+    "Results": "results",
+    "Secret": "secret",
+    "Simulator": "simulator",
+    "VenlabError": "errors",
+    "describe": "config",
+    "dialect": "wire",
+    "params": "config",
+    "parse_time": "calendar",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plots":
+        return import_module("venlab.plots")
+    if name not in _HOME:
+        raise AttributeError(f"module 'venlab' has no attribute {name!r}")
+    return getattr(import_module(f"venlab.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

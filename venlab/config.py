@@ -176,13 +176,15 @@ class LabConfig:
         return cls(**{"token": token, **values})
 
 
-def params(**values: Any) -> LabConfig:
+def params(cell: Mapping[str, Any] | None = None, /, **values: Any) -> LabConfig:
     """Check the parameters of a notebook and return them with every other setting.
 
     Parameters
     ----------
+    cell : mapping, optional
+        The notebook's ``globals()``; the settings among its names are taken.
     **values
-        The names and values of the notebook's parameters cell.
+        Settings by name; they win over `cell`.
 
     Returns
     -------
@@ -199,7 +201,8 @@ def params(**values: Any) -> LabConfig:
     >>> params(vens=3, speed=60).vens
     3
     """
-    return LabConfig.load(**values)
+    known = {s.name: cell[s.name] for s in _settings() if s.name in cell} if cell else {}
+    return LabConfig.load(**known | values)
 
 
 def describe() -> list[tuple[str, str, str, str]]:

@@ -101,6 +101,7 @@ class Delivery:
         if self._pump:
             self._pump.cancel()
             await asyncio.wait([self._pump])
+            self._pump = None
 
     async def _send_all(self) -> None:
         while self._kicked:

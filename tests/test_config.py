@@ -1,0 +1,135 @@
+"""Settings: one table, later wins, one readable error."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+import venlab as vl
+from venlab.config import LabConfig, check_value, describe
+from venlab.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "lab.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_a_reading_covers() -> None:
+    """Δ = step × report ÷ simulate interval: 15 min × 15 ÷ 30 is 7.5 min."""
+    config = LabConfig(step_min=15, report_every_s=15, simulate_every_s=30)
+    assert config.interval_min == 7.5
+    assert LabConfig(step_min=15, report_every_s=60, simulate_every_s=30).interval_min == 30
+
+
+def test_real_time_steps_are_simulate_intervals() -> None:
+    """In real time a step of 30 s is half a minute and a reading covers 15 s."""
+    config = LabConfig(realtime=True)
+    assert (config.step, config.interval_min) == (0.5, 0.25)
+
+
+@pytest.mark.parametrize(("hours", "steps"), [(3, 12), (0.25, 1), (0.1, 1), (2.3, 10)])
+def test_hours_are_rounded_up_to_whole_steps(hours: float, steps: int) -> None:
+    """A run is never shorter than asked for."""
+    assert LabConfig(simulated_hours=hours).steps == steps
+
+
+def test_arguments_win_over_the_file(tmp_path: Path) -> None:
+    """Default, then file, then argument."""
+    path = write(tmp_path, "[schedule]\nspeed = 5\nreport_every_s = 30\n")
+    config = LabConfig.load(path, env={}, speed=60)
+    assert (config.speed, config.report_every_s, config.vens) == (60, 30, 10)
+
+
+def test_the_environment_names_the_file_and_holds_the_token(tmp_path: Path) -> None:
+    """VENLAB_TOML is read; VENLAB_TOKEN is kept where no print shows it."""
+    path = write(tmp_path, "[fleet]\nvens = 4\n")
+    config = LabConfig.load(env={"VENLAB_TOML": str(path), "VENLAB_TOKEN": "s3cret"})
+    assert config.vens == 4
+    assert config.token.reveal() == "s3cret"
+    assert "s3cret" not in f"{config!r} {config} {config.public()}"
+
+
+def test_the_shipped_file_says_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """data/lab.toml can be copied and edited without changing what is not touched."""
+    monkeypatch.chdir("/")
+    assert LabConfig.load(env={}) == LabConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[schedule]\nreport_evry_s = 15\n", ["report_evry_s", "report_every_s?", "allowed are"]),
+        ("[shedule]\nspeed = 1\n", ["[shedule]", "[schedule]?"]),
+        ("[schedule]\nreport_every_s = -15\n", ["report_every_s is -15", "above 0"]),
+        ("[schedule]\nreport_every_s = 'often'\n", ["report_every_s is 'often'", "float"]),
+        ("[vtn]\ndialect = '4.0'\n", ["dialect is '4.0'", "'flat'"]),
+        ("[vtn]\ntoken = 'x'\n", ["token", "allowed are"]),
+        ("speed = 1\n", ["speed"]),
+        ("[schedule\n", ["not TOML"]),
+    ],
+)
+def test_a_bad_file_is_one_error_that_says_what_is_allowed(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    """The error names the file, the key or value, and what to write instead."""
+    with pytest.raises(ConfigError) as caught:
+        LabConfig.load(write(tmp_path, text), env={})
+    assert all(word in str(caught.value) for word in ["lab.toml", *words])
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """Two mistakes, one error."""
+    path = write(tmp_path, "[schedule]\nspeed = -1\n[fleet]\nvens = 0\n")
+    with pytest.raises(ConfigError, match=r"(?s)speed is -1.*vens is 0"):
+        LabConfig.load(path, env={})
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A named file that is missing is an error, not a default."""
+    with pytest.raises(ConfigError, match="cannot read"):
+        LabConfig.load(tmp_path / "none.toml", env={})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"vnes": 3}, "unknown parameter vnes .did you mean vens"),
+        ({"seed": "pony"}, "seed is 'pony', allowed is int from 0"),
+        ({"speed": -1}, "speed is -1, allowed is float above 0"),
+        ({"speed": math.nan}, "speed is nan"),
+        ({"vens": True}, "vens is True"),
+        ({"vens": 3.0}, "vens is 3.0"),
+        ({"realtime": "false"}, "realtime is 'false', allowed is bool"),
+        ({"start": "2023-03-26T02:30"}, "start: "),
+        ({"start": "soon"}, "start: "),
+        ({"report_every_s": 20}, "one must divide the other"),
+        ({"report_every_s": 7, "simulate_every_s": 21, "step_min": 1.01}, "whole seconds"),
+        ({"in_flight": 9}, "in_flight is 9"),
+    ],
+)
+def test_params_refuses_wrong_names_types_and_values(values: dict[str, object], words: str) -> None:
+    """The notebook's second cell stops with one line, in plain papermill too."""
+    with pytest.raises(ConfigError, match=words):
+        vl.params(**values)
+
+
+def test_params_takes_the_settings_of_a_cell() -> None:
+    """Of a notebook's globals only the settings count."""
+    assert vl.params({"vens": 3, "pandas": object(), "_": 1}).vens == 3
+
+
+def test_a_changed_copy_is_checked_too() -> None:
+    """`but` cannot make what could not be loaded."""
+    assert LabConfig().but(vens=2).vens == 2
+    with pytest.raises(ConfigError, match="vens is 0"):
+        LabConfig().but(vens=0)
+
+
+def test_every_setting_is_described() -> None:
+    """Each has a section, a type or range, and a meaning."""
+    assert all(all(part for part in row) for row in describe())
+    assert check_value("speed", 1.0) == ""
+    assert "speed" in check_value("speed", -1.0)
+    assert "unknown" in check_value("pony", 1)

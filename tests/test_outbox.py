@@ -1,0 +1,140 @@
+"""The run file: nothing is lost on the way from a reading to its acknowledgement."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from venlab.errors import StoreError
+from venlab.outbox import Counts, Frozen, Outbox, ReadingRow, Settled
+
+
+def row(cycle: int, measured: int = 2) -> ReadingRow:
+    return ReadingRow(cycle, f"2023-11-30T15:{cycle:02d}:00+00:00", 450, measured, 900, b"\0" * 8)
+
+
+def report(name: str, body: bytes = b"{}") -> Frozen:
+    return Frozen(name, 0, 1, 450, b"\0\0\0\0", body)
+
+
+@pytest.fixture
+async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
+    box = Outbox(tmp_path / "run.sqlite")
+    yield box
+    box.close()
+
+
+async def test_a_reading_becomes_a_delivery_and_is_acknowledged(outbox: Outbox) -> None:
+    """Waiting, then in flight, then acknowledged; each state is counted once."""
+    await outbox.append(row(0), [report("a"), report("b")])
+    assert await outbox.counts() == Counts(waiting=2)
+    taken = await outbox.take(10)
+    assert [item.name for item in taken] == ["a", "b"]
+    assert await outbox.take(10) == []
+    assert await outbox.counts() == Counts(waiting=2)
+    outbox.settle(
+        [Settled(taken[0].id, "acknowledged", 201), Settled(taken[1].id, "rejected", 422)]
+    )
+    assert await outbox.counts() == Counts(acknowledged=1, rejected=1)
+
+
+async def test_the_oldest_cycle_goes_first_and_alone(outbox: Outbox) -> None:
+    """A take never mixes cycles, so a load's readings cannot overtake each other."""
+    for cycle in (0, 1):
+        await outbox.append(row(cycle), [report(f"a{cycle}"), report(f"b{cycle}")])
+    assert [item.name for item in await outbox.take(10)] == ["a0", "b0"]
+    assert [item.name for item in await outbox.take(1)] == ["a1"]
+
+
+async def test_what_was_in_flight_at_a_kill_is_waiting_again(tmp_path: Path) -> None:
+    """Opened after a kill, a report that was out counts one unanswered attempt."""
+    first = Outbox(tmp_path / "run.sqlite")
+    await first.append(row(0), [report("a", b"the same bytes")])
+    await first.take(1)
+    second = Outbox(tmp_path / "run.sqlite")  # the first was never closed, as after a kill
+    (taken,) = await second.take(1)
+    assert (taken.body, taken.unanswered) == (b"the same bytes", 1)
+    first.close()
+    second.close()
+
+
+async def test_readings_and_their_reports_are_kept_together_or_not_at_all(outbox: Outbox) -> None:
+    """A name that is there already undoes the readings of its cycle too, and is said."""
+    await outbox.append(row(0), [report("a")])
+    with pytest.raises(StoreError, match="UNIQUE"):
+        await outbox.append(row(1), [report("b"), report("a")])
+    outbox.close()
+    with sqlite3.connect(outbox.path) as c:
+        assert c.execute("SELECT cycle FROM readings").fetchall() == [(0,)]
+        assert c.execute("SELECT name FROM deliveries").fetchall() == [("a",)]
+
+
+async def test_a_failed_write_is_raised_at_the_next_await(outbox: Outbox) -> None:
+    """What nobody waited for is not lost silently."""
+    outbox.note_event((1, "e", "n", 0, "s", None, False))  # type: ignore[arg-type]
+
+    async def go_on() -> None:
+        await outbox.flush()  # may share the commit that fails, and is none the worse
+        await outbox.flush()
+
+    with pytest.raises(StoreError, match="NOT NULL"):
+        await go_on()
+
+
+async def test_a_cancelled_caller_does_not_cancel_the_write(outbox: Outbox) -> None:
+    """Once handed over, readings are kept even where the cell that waits is interrupted."""
+    task = asyncio.create_task(outbox.append(row(0), [report("a")]))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await outbox.counts() == Counts(waiting=1)
+
+
+async def test_many_writers_share_commits_and_lose_nothing(outbox: Outbox) -> None:
+    """Two hundred appends at once from one loop all arrive."""
+    await asyncio.gather(
+        *(outbox.append(row(n % 60 + 100 * n), [report(f"r{n}")]) for n in range(200))
+    )
+    assert (await outbox.counts()).waiting == 200
+
+
+async def test_an_acknowledged_report_stays_so(outbox: Outbox) -> None:
+    """A late second outcome of the same attempt changes nothing."""
+    await outbox.append(row(0), [report("a")])
+    (taken,) = await outbox.take(1)
+    outbox.settle([Settled(taken.id, "acknowledged", 201)])
+    outbox.settle([Settled(taken.id, "waiting")])
+    assert await outbox.counts() == Counts(acknowledged=1)
+
+
+def test_a_file_that_is_no_run_file(tmp_path: Path) -> None:
+    """It is refused in words, and left as it was."""
+    path = tmp_path / "run.sqlite"
+    path.write_text("a shopping list, long enough not to look like an empty file " * 20)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="cannot open the run file"):
+        Outbox(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
+    """Closing twice is fine, writing after it is an error."""
+    box = Outbox(tmp_path / "run.sqlite")
+    box.close()
+    box.close()
+    with pytest.raises(StoreError, match="closed"):
+        await box.flush()
+
+
+@pytest.mark.parametrize(("durability", "level"), [("process", 1), ("power", 2)])
+def test_durability_is_sqlites_synchronous(tmp_path: Path, durability: str, level: int) -> None:
+    """`power` syncs at every commit (FULL), `process` leaves that to the system (NORMAL)."""
+    box = Outbox(tmp_path / "run.sqlite", durability=durability)
+    future = box._tell(lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
+    assert future.result() == level
+    box.close()
