@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from venlab.errors import StoreError
-from venlab.outbox import Counts, Frozen, Outbox, ReadingRow, Settled
+from venlab.outbox import Counts, Frozen, Outbox, ReadingRow, Settled, TickRow
 
 
 def row(cycle: int, measured: int = 2) -> ReadingRow:
@@ -75,7 +75,7 @@ async def test_readings_and_their_reports_are_kept_together_or_not_at_all(outbox
 
 async def test_a_failed_write_is_raised_at_the_next_await(outbox: Outbox) -> None:
     """What nobody waited for is not lost silently."""
-    outbox.note_event((1, "e", "n", 0, "s", None, False))  # type: ignore[arg-type]
+    outbox.note_tick(TickRow("sample", 0, 15.0, None, None, False))  # type: ignore[arg-type]
 
     async def go_on() -> None:
         await outbox.flush()  # may share the commit that fails, and is none the worse

@@ -20,9 +20,9 @@ from venlab.config import LabConfig
 from venlab.delivery import Delivery
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import ConfigError, NoAnswer, Refused, RunError, StoreError, VtnError
+from venlab.eventwatch import EventWatch
 from venlab.fleet import LOADS, Fleet
-from venlab.model import Event
-from venlab.outbox import Attempt, Outbox, TickRow
+from venlab.outbox import Outbox, TickRow
 from venlab.profiles import Profiles
 from venlab.report import Formatter
 from venlab.results import RUN_FILE, Results
@@ -81,8 +81,7 @@ class Lab:
         self.roster = Roster(
             self.fleet, prefix=self.config.name_prefix, in_flight=self.config.in_flight
         )
-        self._seen: dict[str, int] = {}
-        self._to_apply: list[Event] = []
+        self._watch = EventWatch()
         self._polls: dict[Kind, asyncio.Task[None]] = {}
         self._opened = False
 
@@ -228,9 +227,8 @@ class Lab:
             url, in_flight=self.config.in_flight, timeout_s=self.config.timeout_s
         )
         self.url = url
-        self._attempts: list[Attempt] = []
         self.client = Client(
-            transport, dialect(self.config.dialect), credential, self._note_attempt
+            transport, dialect(self.config.dialect), credential, self.outbox.note_attempt
         )
         await self.client.greet()
         if self.vtn:
@@ -296,23 +294,11 @@ class Lab:
             log.warning("%s at %g s: %s", tick.kind.name.lower(), tick.at_s, error)
 
     async def _poll_events(self, _tick: Tick) -> None:
-        for event in await self.client.events():
-            if self._seen.get(event.id, -1) < event.version:
-                self._seen[event.id] = event.version
-                self._to_apply.append(event)
-                for ven in self.roster.vens:
-                    # The loads of this fleet do not react to events, and say so.
-                    await self.client.respond(event, ven, "notParticipating")
+        await self._watch.poll(self.client, self.roster.vens)
 
     async def _simulate(self, tick: Tick) -> None:
-        for event in self._to_apply:
-            self.outbox.note_event(
-                (
-                    *(self.simulator.index, event.id, event.name, event.version),
-                    *(event.start.isoformat(), event.end.isoformat(), event.cancelled),
-                )
-            )
-        self._to_apply.clear()
+        for event in self._watch.take():
+            self.outbox.note_event(self.simulator.index, event)
         self._meter.add(self.simulator.step())
         if tick.n:
             log.info("Advanced simulation to timestamp index %d", tick.n)
@@ -356,18 +342,8 @@ class Lab:
         for task in polls:
             task.cancel()
         await asyncio.gather(*self._polls.values(), return_exceptions=True)
-        self._flush_attempts()
 
     # -- what is kept -------------------------------------------------------------------------
-
-    def _note_attempt(self, attempt: Attempt) -> None:
-        self._attempts.append(attempt)
-        if len(self._attempts) >= 256:
-            self._flush_attempts()
-
-    def _flush_attempts(self) -> None:
-        self.outbox.note_attempts(self._attempts)
-        self._attempts = []
 
     def _note_about(self, **facts: object) -> None:
         self.outbox.note_about(**{k: json.dumps(v, default=str) for k, v in facts.items()})

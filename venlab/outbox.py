@@ -24,12 +24,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from venlab.errors import StoreError
+from venlab.model import Event
 
 __all__ = ["Attempt", "Counts", "Frozen", "Outbox", "ReadingRow", "Settled", "Taken", "TickRow"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _Work = tuple[Callable[[sqlite3.Connection], object], Future[Any]]
+
+ATTEMPTS_AT_ONCE = 256  # a wake-up of the writer for each request would cost as much as sending it
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -171,6 +174,7 @@ class Outbox:
         self.destination = destination
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
+        self._attempts: list[Attempt] = []
         opened: Future[None] = Future()
         self._thread = threading.Thread(
             target=self._own, args=(durability, opened), name="venlab-outbox", daemon=True
@@ -192,9 +196,15 @@ class Outbox:
         """Keep what became of reports; the caller need not wait."""
         return self._tell(lambda c: _settle(c, outcomes))
 
-    def note_attempts(self, attempts: Sequence[Attempt]) -> None:
-        """Keep how requests went."""
-        self._tell(lambda c: c.executemany("INSERT INTO requests VALUES (?,?,?,?,?,?,?)", attempts))
+    def note_attempt(self, attempt: Attempt) -> None:
+        """Keep how a request went, together with others; `flush` does not wait for more."""
+        self._attempts.append(attempt)
+        if len(self._attempts) >= ATTEMPTS_AT_ONCE:
+            self._write_attempts()
+
+    def _write_attempts(self) -> None:
+        rows, self._attempts = self._attempts, []
+        self._tell(lambda c: c.executemany("INSERT INTO requests VALUES (?,?,?,?,?,?,?)", rows))
 
     def note_tick(self, tick: TickRow) -> None:
         """Keep how a tick went."""
@@ -205,8 +215,10 @@ class Outbox:
         rows = list(facts.items())
         self._tell(lambda c: c.executemany("INSERT OR REPLACE INTO about VALUES (?,?)", rows))
 
-    def note_event(self, row: tuple[int, str, str, int, str, str, bool]) -> None:
+    def note_event(self, step: int, event: Event) -> None:
         """Keep that a version of an event took effect at a step."""
+        times = event.start.isoformat(), event.end.isoformat()
+        row = (step, event.id, event.name, event.version, *times, event.cancelled)
         self._tell(lambda c: c.execute("INSERT INTO events_applied VALUES (?,?,?,?,?,?,?)", row))
 
     async def keep_heard(self, rows: Iterable[tuple[str, int, int]], *, anew: bool) -> None:
@@ -225,11 +237,13 @@ class Outbox:
 
     async def flush(self) -> None:
         """Wait until all that was handed over is in the file."""
+        self._write_attempts()
         await self._ask(lambda _: None)
 
     def close(self) -> None:
         """Write what was handed over and close the file; safe to call twice."""
         if self._thread.is_alive():
+            self._write_attempts()
             self._work.put(None)
             self._thread.join()
 

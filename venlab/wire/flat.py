@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
+from venlab.errors import DataError
 from venlab.model import Event, Program, Resource, Signal, Status, Ven
 from venlab.wire import Call, Draft, Heard, LoadName, Registered
 from venlab.wire.flat_shapes import (
@@ -106,6 +107,7 @@ _read_events = _reader(list[_EventAnswer])
 _read_event = _reader(_EventAnswer)
 _read_heard = _reader(list[_HeardReport])
 _read_problem = _reader(_Problem)
+_read_report = _reader(ReportRequest)
 
 
 class Flat:
@@ -271,8 +273,11 @@ def _render(ven: Ven, load: LoadName, name: str) -> list[bytes]:
     head, middle, rest = msgspec.json.encode(report).split(b"\\u0000")
     before, after = rest.split(b"[0.0]")
     # One finished body is read back as the VTN will: a wrong shape is found before it is sent.
-    sample = head + b"x" + middle + b"2023-01-01T00:00:00Z" + before + b"[0.000]" + after
-    msgspec.json.decode(sample, type=ReportRequest)
+    end, start = b"20230101T000000Z", b"2023-01-01T00:00:00Z"
+    try:
+        _read_report(0, head + end + middle + start + before + b"[0.000]" + after)
+    except msgspec.ValidationError as error:
+        raise DataError(f"a report for {name} would be refused: {error}") from None
     return [head, middle, before + b"[", b"]" + after]
 
 

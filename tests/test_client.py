@@ -1,0 +1,172 @@
+"""The client: right in whichever loop calls it, and every odd answer a readable error."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from tests.scripted import Reply, Request, scripted
+from venlab.client import Client
+from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
+from venlab.model import Ven
+from venlab.outbox import Attempt
+from venlab.secret import Secret
+from venlab.transport import HttpxTransport
+from venlab.wire import dialect
+
+OK = (200, b'{"status": "ok"}')
+
+
+def client_of(url: str, token: str = "", **more: object) -> Client:
+    return Client(
+        HttpxTransport(url, timeout_s=1),
+        dialect("flat"),
+        Secret(token),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+async def greeted(reply: Reply) -> str:
+    async with scripted(lambda _: reply) as vtn:
+        client = client_of(vtn.url)
+        try:
+            return await client.greet()
+        finally:
+            await client.close()
+
+
+async def test_a_vtn_that_is_well() -> None:
+    """Its own word comes back."""
+    assert await greeted(OK) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "words"),
+    [
+        (None, NoAnswer, "no answer from http://127"),
+        ((500, b"oops"), NoAnswer, "500 oops"),
+        ((200, b"<html>"), NotAVtn, "check vtn_url and dialect|Check vtn_url"),
+        ((200, b'{"status": 3}'), NotAVtn, "status"),
+        ((404, b"nothing here"), NotAVtn, "404 nothing here"),
+        ((401, b'{"detail": "who?"}'), AccessDenied, r"who\?.*VENLAB_TOKEN"),
+        ((418, b"teapot"), Refused, "418 teapot"),
+    ],
+)
+async def test_whatever_answers_is_an_error_in_words(
+    reply: Reply, error: type[VtnError], words: str
+) -> None:
+    """The error is of our family, says what came back and what to do."""
+    with pytest.raises(error, match=words):
+        await greeted(reply)
+
+
+async def test_nobody_there() -> None:
+    """A closed port is an error that names the url."""
+    async with scripted(lambda _: OK) as vtn:
+        url = vtn.url
+    with pytest.raises(NoAnswer, match=url):
+        await client_of(url).greet()
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://x", "http://"])
+def test_a_url_that_is_none(url: str) -> None:
+    """It is refused when the client is made, with an example."""
+    with pytest.raises(ConfigError, match="vtn_url"):
+        HttpxTransport(url)
+
+
+async def test_a_vtn_without_the_extension_is_greeted_by_its_events() -> None:
+    """No /health is no error where the rest of the dialect is there."""
+
+    def reply(request: Request) -> Reply:
+        return (200, b"[]") if request.path.startswith("/events") else (404, b"{}")
+
+    async with scripted(reply) as vtn:
+        client = client_of(vtn.url)
+        assert await client.greet() == "ok"
+        await client.close()
+
+
+async def test_each_ven_speaks_with_its_own_token() -> None:
+    """The fleet's credential registers; after that a VEN's own token is sent for it."""
+
+    def reply(request: Request) -> Reply:
+        return 201, b'{"id": "v1", "auth_token": "own"}'
+
+    async with scripted(reply) as vtn:
+        client = client_of(vtn.url, "fleet")
+        ven = await client.register_ven("Aars", "aars")
+        await client.post_report(ven, b"{}")
+        await client.post_report(Ven("other", "Aars", "aars"), b"{}")
+        sent = [r.headers["authorization"] for r in vtn.requests]
+        assert sent == ["Bearer fleet", "Bearer own", "Bearer fleet"]
+        await client.close()
+
+
+async def test_a_repeated_registration_finds_what_is_there() -> None:
+    """409 with an id is an answer, not an error."""
+    async with scripted(lambda _: (409, b'{"detail": "taken", "id": "v7"}')) as vtn:
+        client = client_of(vtn.url)
+        assert (await client.register_ven("Aars", "aars")).id == "v7"
+        await client.close()
+
+
+async def test_pages_are_collected_whatever_the_order() -> None:
+    """A VTN that ignores skip and repeats its list is read once, without an endless walk."""
+    page = b"[%b]" % b",".join(b'{"id":"p%d","program_name":"n"}' % n for n in range(1000))
+    async with scripted(lambda _: (200, page)) as vtn:
+        client = client_of(vtn.url)
+        assert len(await client.programs()) == 1000
+        assert len(vtn.requests) == 2
+        await client.close()
+
+
+async def test_every_request_is_noted_answered_or_not() -> None:
+    """Purpose, VEN, status, latency and problem; the token is in none of it."""
+    notes: list[Attempt] = []
+    async with scripted(lambda _: None) as vtn:
+        client = client_of(vtn.url, "s3cret", note=notes.append)
+        with pytest.raises(NoAnswer) as caught:
+            await client.post_report(Ven("v", "Aars", "aars"), b"{}")
+        await client.close()
+    (note,) = notes
+    assert (note.purpose, note.ven, note.status, note.bytes) == ("report", "Aars", None, 2)
+    assert note.problem
+    assert "s3cret" not in f"{notes} {caught.value} {vars(client)}"
+
+
+def in_new_loop(client: Client) -> str:
+    return asyncio.run(client.greet())
+
+
+def test_one_client_in_loop_after_loop() -> None:
+    """Twice `asyncio.run`, the old bug "Event loop is closed", and no socket is left open."""
+    answers: list[str] = []
+    with_server: list[str] = []
+    ready, done = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with scripted(lambda _: OK) as vtn:
+            with_server.append(vtn.url)
+            ready.set()
+            await asyncio.to_thread(done.wait, 10)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    ready.wait(10)
+    try:
+        client = client_of(with_server[0])
+        answers += [in_new_loop(client), in_new_loop(client)]
+        threads = [
+            threading.Thread(target=lambda: answers.append(in_new_loop(client))) for _ in range(2)
+        ]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(10)
+    finally:
+        done.set()
+        thread.join(10)
+    assert answers == ["ok"] * 4

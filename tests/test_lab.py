@@ -1,0 +1,398 @@
+"""The timed run, whole: real fleet, real VTN process, real run file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import venlab as vl
+from tests.scripted import Reply, Request, scripted
+from venlab.client import Client
+from venlab.clock import Clock
+from venlab.config import LabConfig
+from venlab.errors import ConfigError, NoAnswer, NotAVtn, RunError, StoreError
+from venlab.lab import Lab
+from venlab.model import Event
+from venlab.outbox import Outbox
+from venlab.report import Formatter
+from venlab.results import RUN_FILE, Results
+from venlab.transport import Answer, HttpxTransport
+
+
+def quick(folder: Path, **values: object) -> LabConfig:
+    """One town, two steps, four cycles; every setting can be changed."""
+    chosen = {"vens": 1, "simulated_hours": 0.5, "out_dir": str(folder / "run"), "drain_s": 5.0}
+    return vl.params(**{**chosen, **values})
+
+
+async def played(config: LabConfig, before_run: Callable[[Lab], object] | None = None) -> Results:
+    """Open, register, run, read back, close."""
+    async with Lab(config) as lab:
+        await lab.register()
+        if before_run:
+            before_run(lab)
+        await lab.run()
+        await lab.read_back()
+    return lab.results
+
+
+async def test_heard_equals_acknowledged_equals_measured(tmp_path: Path) -> None:
+    """Aabenraa has 15 approved resources, 90 loads: four cycles are 360 readings, all heard."""
+    results = await played(quick(tmp_path))
+    check = results.check()
+    assert check.ok, str(check)
+    assert (check.measured, check.acknowledged, check.heard) == (360, 360, 360)
+    assert (check.rejected, check.waiting) == (0, 0)
+    assert check.measured_kwh == check.heard_kwh == check.acknowledged_kwh > 0
+
+
+async def test_the_summary_and_the_folder(tmp_path: Path) -> None:
+    """Every promised number and file is there, and the tables agree with the counts."""
+    results = await played(quick(tmp_path))
+    summary = json.loads((results.folder / "summary.json").read_text("utf-8"))
+    promised = (
+        "run_id vens resources loads cycles measured acknowledged rejected waiting heard "
+        "measured_kwh heard_kwh success_rate reports_per_s latency_ms_p50 latency_ms_p99 "
+        "worst_lag_s wall_s dialect transport vtn_url seed stopped"
+    )
+    assert set(promised.split()) <= set(summary)
+    assert (summary["cycles"], summary["loads"], summary["success_rate"]) == (4, 90, 1.0)
+    assert summary["stopped"] is False
+    files = {path.name for path in results.folder.iterdir()}
+    assert {"fleet.csv", "lab.log", "params.json", "readings.csv", "requests.csv"} <= files
+    readings = results.readings
+    assert len(readings) == 360
+    assert readings["energy_kwh"].sum() == pytest.approx(summary["measured_kwh"])
+    assert (results.requests["purpose"] == "report").sum() == 360
+    assert results.by_ven["acknowledged"].to_dict() == {"Aabenraa": 360}
+    assert set(results.loops["kind"]) >= {"simulate", "sample", "send", "events", "heartbeat"}
+
+
+async def test_the_log_says_what_its_readers_know(tmp_path: Path) -> None:
+    """The lines of the old process, in order, and no token anywhere in the folder's texts."""
+    lab_config = quick(tmp_path)
+    async with Lab(lab_config) as lab:
+        assert lab.vtn
+        secret = lab.vtn.credential.reveal()
+        await lab.register()
+        await lab.run()
+    log = (tmp_path / "run" / "lab.log").read_text("utf-8")
+    known = [
+        "Registering VEN: Aabenraa",
+        "Simulator initialized with 15 approved resources",
+        "Active VENs: 1",
+        "Sent 90/90 reports for VEN Aabenraa",
+        "Report generation complete: 90 reports sent for 15 resources",
+        "Advanced simulation to timestamp index 1",
+    ]
+    assert [log.find(line) for line in known] == sorted(log.find(line) for line in known)
+    assert all(line in log for line in known)
+    for path in (tmp_path / "run").iterdir():
+        assert secret.encode() not in path.read_bytes(), path.name
+
+
+# -- dropping one reading on any edge turns the check red ---------------------------------------
+
+
+async def dropped(tmp_path: Path, before_run: Callable[[Lab], object]) -> str:
+    results = await played(quick(tmp_path), before_run)
+    check = results.check()
+    assert not check
+    return "\n".join(check.missing)
+
+
+async def test_a_reading_lost_before_the_run_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulator → run file."""
+    append = Outbox.append
+
+    async def forgetful(self: Outbox, row, frozen):  # type: ignore[no-untyped-def]
+        if row.cycle == 1:
+            watts = np.frombuffer(row.watts, "<i4").copy()
+            watt_s = row.watt_s - int(watts[0]) * row.duration_s
+            watts[0] = -1
+            row = row._replace(measured=row.measured - 1, watt_s=watt_s, watts=watts.tobytes())
+            frozen = frozen[1:]
+        await append(self, row, frozen)
+
+    monkeypatch.setattr(Outbox, "append", forgetful)
+    words = await dropped(tmp_path, lambda _: None)
+    assert "simulator → run file: 360 readings measured, 359 kept" in words
+
+
+async def test_a_reading_lost_before_the_outbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run file → outbox: it is named with its start and load."""
+    freeze = Formatter.freeze
+
+    def forgetful(self: Formatter, sample, cycle):  # type: ignore[no-untyped-def]
+        row, frozen = freeze(self, sample, cycle)
+        return row, frozen[:-1] if cycle == 2 else frozen
+
+    monkeypatch.setattr(Formatter, "freeze", forgetful)
+    words = await dropped(tmp_path, lambda _: None)
+    assert "readings in no report: 1, 2023-11-30T15:15:00+00:00 load 89 in 0 reports" in words
+
+
+async def test_a_report_lost_on_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outbox → VTN: something answers 201 that stores nothing; the name is named."""
+    send, lost = HttpxTransport.send, []
+
+    async def forgetful(self, method, path, body, headers):  # type: ignore[no-untyped-def]
+        if path == "/reports" and not lost:
+            lost.append(json.loads(body)["report_name"])
+            return Answer(201, {}, b"{}")
+        return await send(self, method, path, body, headers)
+
+    monkeypatch.setattr(HttpxTransport, "send", forgetful)
+    words = await dropped(tmp_path, lambda _: None)
+    assert f"acknowledged but not heard: 1, {lost[0]}" in words
+
+
+async def test_a_report_lost_in_the_vtn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VTN: acknowledged, and gone from its store afterwards."""
+    heard = Client.heard
+
+    async def after_a_loss(self, run_id):  # type: ignore[no-untyped-def]
+        with sqlite3.connect(tmp_path / "run" / "vtn.sqlite") as c:
+            c.execute("DELETE FROM reports WHERE name = (SELECT min(name) FROM reports)")
+        async for page in heard(self, run_id):
+            yield page
+
+    monkeypatch.setattr(Client, "heard", after_a_loss)
+    assert "acknowledged but not heard: 1" in await dropped(tmp_path, lambda _: None)
+
+
+async def test_a_report_lost_on_the_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VTN → lab: the VTN has it, the read-back missed it."""
+    heard = Client.heard
+
+    async def forgetful(self, run_id):  # type: ignore[no-untyped-def]
+        async for page in heard(self, run_id):
+            yield page[1:]
+
+    monkeypatch.setattr(Client, "heard", forgetful)
+    assert "acknowledged but not heard: 1" in await dropped(tmp_path, lambda _: None)
+
+
+async def test_a_value_that_changed_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts agree, the energy does not: 1 W over 7.5 min is seen."""
+    heard = Client.heard
+
+    async def changed(self, run_id):  # type: ignore[no-untyped-def]
+        async for page in heard(self, run_id):
+            yield [page[0]._replace(watts=page[0].watts + 1), *page[1:]]
+
+    monkeypatch.setattr(Client, "heard", changed)
+    assert "W·s heard" in await dropped(tmp_path, lambda _: None)
+
+
+async def test_a_report_nobody_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VTN → outbox: what the VTN has under our run's name and we do not know is named."""
+    heard = Client.heard
+
+    async def invented(self, run_id):  # type: ignore[no-untyped-def]
+        async for page in heard(self, run_id):
+            yield [*page, page[-1]._replace(name=f"{run_id}/zz/nobody")]
+
+    monkeypatch.setattr(Client, "heard", invented)
+    assert "heard but not acknowledged: 1" in await dropped(tmp_path, lambda _: None)
+
+
+# -- time ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("speed", [60.0, 600.0])
+async def test_every_speed_gives_equal_tables(tmp_path: Path, speed: float) -> None:
+    """Readings of a paced run and of one without waiting are the same rows."""
+    paced = await played(quick(tmp_path / "a", speed=speed, simulate_every_s=30))
+    at_once = await played(quick(tmp_path / "b", speed=math.inf))
+    assert paced.check().ok, str(paced.check())
+    assert paced.readings.equals(at_once.readings)
+    assert paced.summary()["wall_s"] >= 60 / speed
+
+
+async def test_real_time(tmp_path: Path) -> None:
+    """Steps are simulate intervals and the start is now."""
+    config = quick(tmp_path, realtime=True, simulated_hours=0.02, speed=math.inf)
+    results = await played(config)
+    assert results.check().ok
+    assert (results.summary()["cycles"], config.interval_min) == (6, 0.25)
+
+
+async def test_an_unfinished_interval_is_flushed(tmp_path: Path) -> None:
+    """Three steps with a report every two: the second reading covers one step, energy is kept."""
+    config = quick(tmp_path, simulated_hours=0.75, report_every_s=60.0)
+    results = await played(config)
+    assert results.check().ok
+    rows = results._rows("SELECT duration_s FROM readings ORDER BY cycle")
+    assert rows == [(1800,), (900,)]
+
+
+# -- statuses, events, trouble ------------------------------------------------------------------
+
+
+async def test_statuses_take_effect_at_the_next_status_tick(tmp_path: Path) -> None:
+    """A newly approved resource starts to report then, a suspended one stops then."""
+    config = quick(tmp_path, simulated_hours=1, status_every_s=60.0)
+    async with Lab(config) as lab:
+        await lab.register()
+        approved = np.flatnonzero(lab.roster.approved)
+        silent = np.flatnonzero(~lab.roster.approved)
+        ids = lab.roster.resource_ids
+        await lab.client.set_status(ids[int(approved[0])], "suspended")
+        await lab.client.set_status(ids[int(approved[1])], "pending")
+        await lab.client.set_status(ids[int(silent[0])], "approved")
+        await lab.run()
+        await lab.read_back()
+    results = lab.results
+    assert results.check().ok, str(results.check())
+    per_cycle = [n for (n,) in results._rows("SELECT measured FROM readings ORDER BY cycle")]
+    # The first status tick is at 0, before the first sample; nothing changes after it.
+    assert per_cycle == [84] * 8
+
+
+async def test_an_event_is_seen_answered_and_noted_once(tmp_path: Path) -> None:
+    """Each version once: the answer at the VTN, the step in `events_applied`."""
+    async with Lab(quick(tmp_path)) as lab:
+        await lab.register()
+        (program,) = await lab.client.programs()
+        begin, end = vl.parse_time("2023-11-30T17:00"), vl.parse_time("2023-11-30T19:00")
+        event = await lab.client.create_event(Event("", "peak", program.id, begin, end))
+        await lab.run()
+        await lab.client.change_event(replace(event, name="higher peak"))
+        assert [e.version for e in await lab.client.events()] == [1]
+    assert lab.results.events[["step", "name", "version"]].to_numpy().tolist() == [[0, "peak", 0]]
+    asked = lab.results.requests["purpose"].value_counts()
+    assert asked["respond"] == 1
+
+
+async def test_a_vtn_that_ends_in_the_middle_costs_nothing(tmp_path: Path) -> None:
+    """The run goes on, what could not be sent waits, and the check says so without alarm."""
+    async with Lab(quick(tmp_path, drain_s=0.0, tries=1)) as lab:
+        await lab.register()
+        advance = lab.simulator.step
+
+        def step() -> object:
+            if lab.simulator.index == 1:
+                assert lab.vtn
+                assert lab.vtn._process
+                lab.vtn._process.kill()
+                lab.vtn._process.wait()
+            return advance()
+
+        lab.simulator.step = step  # type: ignore[method-assign, assignment]
+        results = await lab.run()
+        check = results.check()
+    assert check.ok, str(check)
+    assert check.measured == 360
+    assert check.waiting > 0
+    assert check.acknowledged + check.waiting == 360
+
+
+async def test_a_stop_from_anywhere_ends_the_run(tmp_path: Path) -> None:
+    """What was measured until then is delivered and heard; the summary says it was stopped."""
+    async with Lab(quick(tmp_path, speed=30.0, simulated_hours=10)) as lab:
+        await lab.register()
+        asyncio.get_running_loop().call_later(1.0, lab.stop)
+        results = await asyncio.wait_for(lab.run(), 5)
+        await lab.read_back()
+    assert results.check().ok
+    assert results.summary()["stopped"] is True
+    assert 0 < results.summary()["cycles"] < 80
+
+
+async def test_an_interrupt_gives_back_what_there_is(tmp_path: Path) -> None:
+    """Cancelled as a kernel does it, `run` returns within a second, and nothing is lost."""
+    async with Lab(quick(tmp_path, speed=30.0, simulated_hours=10)) as lab:
+        await lab.register()
+        loop = asyncio.get_running_loop()
+        run = asyncio.create_task(lab.run())
+        loop.call_later(1.2, run.cancel)
+        began = loop.time()
+        results = await run
+        assert loop.time() - began < 2.2
+        check = results.check()
+    assert check.ok, str(check)
+    assert results.summary()["stopped"] is True
+
+
+# -- bad input ----------------------------------------------------------------------------------
+
+
+async def test_a_url_with_nobody_there(tmp_path: Path) -> None:
+    """One error that names the url; nothing is left running or open."""
+    async with scripted(lambda _: None) as gone:
+        url = gone.url
+    with pytest.raises(NoAnswer, match=url):
+        await Lab(quick(tmp_path, vtn_url=url)).open()
+
+
+async def test_a_server_that_is_no_vtn(tmp_path: Path) -> None:
+    """It is found out before anything is registered."""
+
+    def reply(_: Request) -> Reply:
+        return 200, b"<html>hello</html>"
+
+    async with scripted(reply) as page:
+        with pytest.raises(NotAVtn, match="vtn_url"):
+            await Lab(quick(tmp_path, vtn_url=page.url)).open()
+
+
+def test_an_outside_vtn_needs_a_word(tmp_path: Path) -> None:
+    """Nothing is created on somebody's VTN unless that was said to be right."""
+    with pytest.raises(ConfigError, match="allow_writes"):
+        Lab(quick(tmp_path, vtn_url="https://vtn.example.org"))
+
+
+async def test_a_folder_that_holds_a_run(tmp_path: Path) -> None:
+    """Two runs never share a folder, and the first is left as it was."""
+    await played(quick(tmp_path))
+    before = (tmp_path / "run" / RUN_FILE).read_bytes()
+    with pytest.raises(StoreError, match="holds a run already"):
+        await Lab(quick(tmp_path)).open()
+    assert (tmp_path / "run" / RUN_FILE).read_bytes() == before
+
+
+async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file in the way is an error that names it."""
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(StoreError, match="run"):
+        await Lab(quick(tmp_path)).open()
+
+
+async def test_running_before_registering(tmp_path: Path) -> None:
+    """It says what to await first."""
+    async with Lab(quick(tmp_path)) as lab:
+        with pytest.raises(RunError, match="register"):
+            await lab.run()
+
+
+async def test_closing_twice_and_a_clean_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second close does nothing, and a whole run warns of nothing."""
+    with caplog.at_level(logging.WARNING):
+        async with Lab(quick(tmp_path)) as lab:
+            await lab.register()
+            await lab.run()
+            await lab.close()
+    assert caplog.text == ""
+    assert isinstance(lab.clock, Clock)

@@ -1,0 +1,138 @@
+"""The flat dialect: bodies by hand, and every body a valid shape."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venlab.errors import ConfigError, DataError
+from venlab.model import Event, Resource, Signal, Ven
+from venlab.wire import LoadName, dialect
+from venlab.wire.flat import Flat
+from venlab.wire.flat_shapes import EventRequest, ReportRequest, ResourceRequest
+
+T0 = datetime(2023, 11, 30, 15, 7, 30, tzinfo=UTC)
+AEROE = Ven("ven-1", 'Ærø "by"', "aeroe")
+LOADS = [LoadName(0, "res-1", "shop_01", "load_0"), LoadName(1, "res-1", "shop_01", "load_1")]
+
+
+def test_a_report_by_hand() -> None:
+    """1,234 W from 15:07:30 UTC is a report with the value 1.234 and no field the VTN refuses."""
+    (draft,) = Flat().writer(AEROE, LOADS, "run-1").write(T0, 450, [1234, -1])
+    assert draft.name == "run-1/aeroe/shop_01/load_0/20231130T150730Z"
+    assert list(draft.positions) == [0]
+    assert json.loads(draft.body) == {
+        "report_name": "run-1/aeroe/shop_01/load_0/20231130T150730Z",
+        "ven_id": "ven-1",
+        "resource_id": "res-1",
+        "client_name": "aeroe",
+        "report_type": "usage",
+        "reading_type": "power",
+        "start": "2023-11-30T15:07:30Z",
+        "duration": "PT0S",
+        "intervals": [{"id": 0, "payloads": [{"type": "USAGE", "values": [1.234]}]}],
+        "resources": [{"resource_name": "shop_01"}],
+        "load_component": "load_0",
+        "program_id": None,
+    }
+
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
+
+
+@given(
+    texts,
+    texts,
+    st.lists(st.integers(-1, 2**31 - 1), min_size=1, max_size=6),
+    st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)),
+)
+def test_every_body_is_a_shape_the_vtn_takes(
+    ven: str, resource: str, watts: list[int], at: datetime
+) -> None:
+    """Whatever the names, values and times: valid shapes, unique names, values to the watt."""
+    loads = [LoadName(i, "r", resource, f"load_{i}") for i in range(len(watts))]
+    drafts = (
+        Flat()
+        .writer(Ven("v", ven, "town"), loads, "run")
+        .write(at.replace(tzinfo=UTC, microsecond=0), 450, watts)
+    )
+    reports = [msgspec.json.decode(draft.body, type=ReportRequest) for draft in drafts]
+    said = [round(r.intervals[0].payloads[0].values[0] * 1000) for r in reports]
+    assert said == [w for w in watts if w >= 0]
+    assert [r.report_name for r in reports] == [draft.name for draft in drafts]
+    assert len({draft.name for draft in drafts}) == len(drafts)
+
+
+def test_a_name_too_long_for_the_vtn_is_found_before_anything_is_sent() -> None:
+    """The writer reads one finished body back when it is made."""
+    with pytest.raises(DataError, match="report_name"):
+        Flat().writer(AEROE, [LoadName(0, "r", "x" * 300, "load_0")], "run-1")
+
+
+def test_a_resource_says_its_loads() -> None:
+    """Six attributes, one a load, each with its end use."""
+    resource = Resource("id-1", "shop_01", "Aars", "shop", attributes={"load_0": ["heating"]})
+    request = msgspec.json.decode(Flat().register_resource(resource).body, type=ResourceRequest)
+    assert (request.id, request.ven_name) == ("id-1", "Aars")
+    assert [a.attribute_name for a in request.attributes] == ["load_0"]
+
+
+def test_events_are_read_with_and_without_the_extension() -> None:
+    """An old VTN's event has neither signal nor targets; a naive time of its is UTC."""
+    old = (
+        b'[{"id":"e","event_name":"peak","program_id":"p","start_date":"2023-11-30T16:00:00",'
+        b'"end_date":"2023-11-30T18:00:00Z","status":"active","modification_number":2}]'
+    )
+    (event,) = Flat().events(0, 10).read(200, old)
+    assert (event.start, event.version) == (datetime(2023, 11, 30, 16, tzinfo=UTC), 2)
+    assert event.signal is None
+    assert not event.cancelled
+
+
+def test_an_event_survives_the_wire() -> None:
+    """What is written is a valid request and reads back as the same event."""
+    event = Event(
+        *("", "peak", "p", T0, T0 + timedelta(hours=2)),
+        signal=Signal("SIMPLE", (2.0,), "level"),
+        targets=("Aars",),
+    )
+    request = msgspec.json.decode(Flat().create_event(event).body, type=EventRequest)
+    answer = msgspec.json.encode({"id": "e1", **msgspec.to_builtins(request)})
+    back = Flat().create_event(event).read(201, answer)
+    assert (back.id, back.start, back.end) == ("e1", event.start, event.end)
+    assert (back.signal, back.targets) == (event.signal, event.targets)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"detail":[{"loc":["body","start"],"msg":"bad"}]}', "body.start: bad"),
+        (b'{"detail":"no such VEN"}', "no such VEN"),
+        (b"<html>proxy</html>", "<html>proxy</html>"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"", ""),
+    ],
+)
+def test_the_vtns_words(body: bytes, words: str) -> None:
+    """Whatever is refused is explained, even by something that is no VTN."""
+    assert Flat().explain(body) == words
+
+
+def test_what_the_vtn_heard() -> None:
+    """A page of reports is counted and summed to the watt."""
+    body = (
+        b'[{"report_name":"a","intervals":[{"payloads":[{"type":"USAGE","values":[1.001]}]}]},'
+        b'{"report_name":"b","intervals":[{"payloads":[{"values":[0.1,0.2]}]}]}]'
+    )
+    assert Flat().heard("run", "", 10).read(200, body) == [("a", 1, 1001), ("b", 2, 300)]
+
+
+def test_an_unknown_dialect() -> None:
+    """It is refused by name."""
+    with pytest.raises(ConfigError, match=r"4\.0"):
+        dialect("4.0")
