@@ -179,6 +179,8 @@ def test_the_seed_alone_decides() -> None:
     assert (first == simulator().step()).all()
     other = simulator(seed=8).step()
     assert ((first != other) | (first == 0)).mean() > 0.99
+    namesakes = simulator(buildings("hospital", "hospital", resource_name=["h_01", "h_01"])).step()
+    assert (namesakes[:6] != namesakes[6:])[2:5].all()  # of two towns
 
 
 def test_nobody_elses_values_change_with_the_fleet() -> None:

@@ -114,8 +114,8 @@ class Profiles:
     def index(self, name: str) -> int:
         """Return where a profile stands; an unknown name is a DataError."""
         if name not in self.names:
-            hint = near(name, self.names) or f"there are {', '.join(self.names)}"
-            raise DataError(f"there is no load profile {name!r}", hint)
+            problem = f"there is no load profile {name!r}{near(name, self.names)}"
+            raise DataError(problem, f"use one of {', '.join(self.names)}")
         return self.names.index(name)
 
     def __repr__(self) -> str:
