@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ __all__ = ["RUN_FILE", "Check", "Results"]
 RUN_FILE = "run.sqlite"
 NAMES_SHOWN = 5
 WATT_S_PER_KWH = 3.6e6
+_AS_TOLD = ("wall_s", "start", "speed", "dialect", "transport", "vtn_url", "seed", "stopped")
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,9 @@ class Results:
         """Return the run in some thirty numbers, as ``summary.json`` keeps them."""
         about, check = self.about, self.check()
         latency_ms = self._latencies_ms()
+        wall_s = about["wall_s"]
         return {
-            **{k: v for k, v in about.items() if k not in ("measured_watt_s", "read_back")},
+            **{key: about[key] for key in ("run_id", "vens", "resources", "loads")},
             "cycles": self._one("SELECT count(*) FROM readings"),
             "measured": check.measured,
             "acknowledged": check.acknowledged,
@@ -146,19 +149,18 @@ class Results:
             "heard": check.heard,
             "measured_kwh": round(check.measured_kwh, 6),
             "heard_kwh": None if check.heard_kwh is None else round(check.heard_kwh, 6),
+            "complete": check.ok,
             "success_rate": check.acknowledged / check.measured if check.measured else None,
-            "reports_per_s": round(len(latency_ms) / wall_s, 1)
-            if (wall_s := about["wall_s"])
-            else 0,
+            "reports_per_s": round(len(latency_ms) / wall_s, 1) if wall_s else None,
             "latency_ms_p50": _percentile(latency_ms, 50),
             "latency_ms_p99": _percentile(latency_ms, 99),
             "worst_lag_s": round(self._one("SELECT max(lag_s) FROM ticks") or 0.0, 4),
-            "complete": check.ok,
+            **{key: about[key] for key in _AS_TOLD},
         }
 
     # -- as tables -----------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def fleet(self) -> Fleet:
         """The fleet that was played."""
         return Fleet.from_csv(self.folder / "fleet.csv")
@@ -349,7 +351,12 @@ class Results:
             carried = np.frombuffer(b"".join(covers.get(cycle, [])), "<i4")
             times = np.bincount(carried, minlength=len(watts))
             for load in np.flatnonzero(times != (watts >= 0)).tolist():
-                yield f"{stamp} load {load} in {times[load]} reports"
+                yield f"{self._load_name(load)} at {stamp} in {times[load]} reports"
+
+    def _load_name(self, load: int) -> str:
+        r, k = divmod(load, len(LOADS))
+        town = self.fleet.town_id[self.fleet.resource_ven[r]]
+        return f"{town}/{self.fleet.resource_name[r]}/{LOADS[k]}"
 
 
 def _listed(words: str, names: list[str]) -> str:

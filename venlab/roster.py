@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import cast
 from uuid import NAMESPACE_DNS, uuid5
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from venlab.client import Client
 from venlab.errors import Refused
 from venlab.fleet import END_USES, LOADS, Fleet
-from venlab.model import Program, Resource, Ven
+from venlab.model import Program, Resource, Status, Ven
 from venlab.tasks import for_each
 
 __all__ = ["Roster"]
@@ -70,7 +71,7 @@ class Roster:
     async def play_operator(self, client: Client) -> None:
         """Give each resource the status that the fleet's table says: on our own VTN only."""
         for r in np.flatnonzero(~self._fleet.approved).tolist():
-            await client.set_status(self.resource_ids[r], self._fleet.status[r])
+            await client.set_status(self.resource_ids[r], cast(Status, str(self._fleet.status[r])))
 
     async def read_status(self, client: Client) -> None:
         """Take from the VTN which resources are approved, where it can say."""
