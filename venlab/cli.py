@@ -120,7 +120,7 @@ def _extra(command: str) -> Iterator[None]:
         yield
     except ImportError as error:
         problem = f"{command} needs {error.name}, which is not installed"
-        raise ConfigError(problem, 'pip install "venlab[lab]"') from None
+        raise ConfigError(problem, 'install it: pip install "venlab[lab]"') from None
 
 
 class _Parser(argparse.ArgumentParser):

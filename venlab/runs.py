@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -83,12 +83,13 @@ def run_notebook(
 
     def on_cell_start(cell: NotebookNode, **_: Any) -> None:
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            catch_up()
             say(cell.source.splitlines()[0].lstrip("# "))
 
     with (
         tempfile.TemporaryDirectory(prefix="venlab-") as sockets,
         words.open("wb") as stream,
-        _followed(out_dir / "lab.log", re.compile(wanted), say),
+        _followed(out_dir / "lab.log", re.compile(wanted), say) as catch_up,
     ):
         try:
             node = papermill.execute_notebook(
@@ -168,29 +169,33 @@ def _own_kernel(folder: str, stream: IO[bytes]) -> type[AsyncKernelManager]:
 
 
 @contextmanager
-def _followed(log: Path, wanted: re.Pattern[str], say: Callable[[str], None]) -> Iterator[None]:
-    """Say the wanted lines of a log that grows, from a thread, until the block ends."""
-    ended = threading.Event()
+def _followed(
+    log: Path, wanted: re.Pattern[str], say: Callable[[str], None]
+) -> Iterator[Callable[[], None]]:
+    """Say the wanted lines of a log that grows, from a thread; yield what catches up at once."""
+    ended, lock, position = threading.Event(), threading.Lock(), 0
+
+    def catch_up() -> None:
+        nonlocal position
+        with lock, suppress(FileNotFoundError), log.open("rb") as file:
+            file.seek(position)
+            while (line := file.readline()).endswith(b"\n"):
+                position += len(line)
+                if found := wanted.match(line.decode("utf-8", "replace").rstrip()):
+                    say(found[1])
 
     def follow() -> None:
-        position, last = 0, False
-        while not last:
-            last = ended.wait(0.2)
-            if log.is_file():
-                with log.open("rb") as file:
-                    file.seek(position)
-                    while (line := file.readline()).endswith(b"\n"):
-                        position += len(line)
-                        if found := wanted.match(line.decode("utf-8", "replace").rstrip()):
-                            say(found[1])
+        while not ended.wait(0.2):
+            catch_up()
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     try:
-        yield
+        yield catch_up
     finally:
         ended.set()
         thread.join()
+        catch_up()
 
 
 # -- the page ---------------------------------------------------------------------------------
