@@ -105,7 +105,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ({"start": "2023-03-26T02:30"}, "start: "),
         ({"start": "soon"}, "start: "),
         ({"report_every_s": 20}, "one must divide the other"),
-        ({"report_every_s": 7, "simulate_every_s": 21, "step_min": 1.01}, "whole seconds"),
+        ({"report_every_s": 7, "simulate_every_s": 28, "step_min": 0.25}, "whole seconds"),
+        ({"step_min": 20}, "a step is 1200 s"),
+        ({"realtime": True, "simulate_every_s": 7}, "a step is 7 s"),
         ({"in_flight": 9}, "in_flight is 9"),
     ],
 )

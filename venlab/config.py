@@ -22,6 +22,7 @@ __all__ = ["LabConfig", "describe", "params"]
 
 TOKEN_VARIABLE = "VENLAB_TOKEN"
 TOML_VARIABLE = "VENLAB_TOML"
+QUARTER_S = 900  # what the load profiles are made of
 Value = bool | int | float | str
 
 
@@ -60,7 +61,7 @@ class LabConfig:
     7.5
     """
 
-    vens: int = _setting(10, "fleet", "VENs that take part", low=1, high=287)
+    vens: int = _setting(10, "fleet", "VENs that take part, at most", low=1, high=287)
     fleet_csv: str = _setting("", "fleet", "fleet table to play, empty = the reference fleet")
     seed: int = _setting(7, "fleet", "seed of fleet and noise", low=0, high=2**32 - 1)
 
@@ -108,13 +109,16 @@ class LabConfig:
 
     def _contradictions(self) -> Iterable[str]:
         shorter, longer = sorted((self.simulate_every_s, self.report_every_s))
-        if not (longer / shorter).is_integer():
+        if (longer / shorter) % 1:
             yield (
                 f"report_every_s = {self.report_every_s:g} and simulate_every_s = "
                 f"{self.simulate_every_s:g}: one must divide the other"
             )
-        elif not (seconds := round(self.interval_min * 60, 9)).is_integer() or seconds < 1:
+        elif (seconds := round(self.interval_min * 60, 9)) % 1 or seconds < 1:
             yield f"a reading would cover {seconds:g} s, it must be whole seconds"
+        step_s = round(self.step * 60, 9)
+        if step_s % 1 or (QUARTER_S % step_s and step_s % QUARTER_S):
+            yield f"a step is {step_s:g} s, it must divide 15 min or be a multiple of it"
         try:
             self.start_utc()
         except DataError as error:

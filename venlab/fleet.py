@@ -202,9 +202,11 @@ class Fleet:
         area_m2 = profiles.floor_area_m2[[profiles.index(n) for n in names.tolist()]]
         per_m2 = np.array([factor.get(n, 1.0) for n in names.tolist()]) / area_m2
         scale = np.repeat((self.floor_area_m2 * per_m2[which])[:, None], len(LOADS), axis=1)
+        # A person's own meter data are taken as they are, whatever heats and cools the building.
+        simulated = ~np.isin(self.profile, list(profiles.measured))
         no_cooling = mix["building_type"][mix["has_cooling"] == "no"]
-        scale[np.isin(self.building_type, no_cooling), 1] = 0.0
-        scale[np.ix_(self.heat_supply == "district_heating", [0, 5])] = 0.0
+        scale[simulated & np.isin(self.building_type, no_cooling), 1] = 0.0
+        scale[np.ix_(simulated & (self.heat_supply == "district_heating"), [0, 5])] = 0.0
         return scale.astype(np.float32)
 
     @property
