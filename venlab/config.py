@@ -147,7 +147,7 @@ class LabConfig:
 
     def but(self, **changes: Value | Secret) -> LabConfig:
         """Return the same settings with some changed."""
-        return dataclasses.replace(self, **_known(changes))  # type: ignore[arg-type]
+        return dataclasses.replace(self, **_known(changes))
 
     def public(self) -> dict[str, Value]:
         """Return every setting but the secret ones, for files and prints."""

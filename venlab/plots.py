@@ -104,7 +104,7 @@ def latency(results: Results) -> Figure:
     values = sent["latency_ms"].to_numpy(float)
     figure, axes = _figure(height=2.6)
     bins = np.geomspace(max(values.min(), 0.1), values.max() * 1.01, 60)
-    axes.hist(values, bins=bins, color=OUTCOME_COLOURS["acknowledged"])
+    axes.hist(values, bins=bins.tolist(), color=OUTCOME_COLOURS["acknowledged"])
     for q, style in ((50, "-"), (99, "--")):
         at = float(np.percentile(values, q))
         label = "median" if q == 50 else f"{q} % are below"

@@ -71,7 +71,9 @@ class Roster:
     async def play_operator(self, client: Client) -> None:
         """Give each resource the status that the fleet's table says: on our own VTN only."""
         for r in np.flatnonzero(~self._fleet.approved).tolist():
-            await client.set_status(self.resource_ids[r], cast(Status, str(self._fleet.status[r])))
+            await client.set_status(
+                self.resource_ids[r], cast("Status", str(self._fleet.status[r]))
+            )
 
     async def read_status(self, client: Client) -> None:
         """Take from the VTN which resources are approved, where it can say."""
