@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from venlab.errors import ConfigError
 from venlab.platforms import notebooks_dir
+from venlab.tables import near
 
 __all__ = ["Notebook", "Parameter", "open_notebook", "plain_name", "shipped"]
 
@@ -60,7 +60,7 @@ class Notebook:
         for name, text in given:
             if name not in self.parameters:
                 raise ConfigError(
-                    f"{self.name} has no parameter {name}{_near(name, self.parameters)}",
+                    f"{self.name} has no parameter {name}{near(name, self.parameters)}",
                     f"its parameters are {', '.join(self.parameters) or 'none'}",
                 )
             if name in values:
@@ -108,7 +108,7 @@ def open_notebook(name: str) -> Notebook:
     if not path.is_file():
         if plain_name(path) not in known or len(path.parts) > 1:
             raise ConfigError(
-                f"there is no notebook {name}{_near(plain_name(path), known)}",
+                f"there is no notebook {name}{near(plain_name(path), known)}",
                 f"name a file or one of venlab's own: {', '.join(known)}",
             )
         path = known[plain_name(path)]
@@ -142,8 +142,3 @@ def _parameters(cells: Sequence[dict[str, Any]]) -> Iterator[Parameter]:
         last = source.splitlines()[(value.end_lineno or 1) - 1].encode()  # offsets count bytes
         comment = last[value.end_col_offset :].decode().partition("#")[2].strip()
         yield Parameter(name, kind, ast.unparse(value), comment)
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""

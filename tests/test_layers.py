@@ -1,0 +1,142 @@
+"""The house of design.md, read from the imports: what may know what, and how much there is."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "venlab"
+
+# A module may import from its own row and from those above it, never in a circle.
+LAYERS = """
+    errors secret platforms
+    clock calendar durations model draws tasks runlog
+    config
+    wire profiles timeline tables
+    fleet response prices transport
+    simulator report client outbox vtn
+    delivery baselines embedded roster eventwatch
+    results
+    lab
+    plots
+    dashboard
+    notebooks runs
+    cli
+"""
+LAYER = {name: row for row, names in enumerate(LAYERS.split("\n")) for name in names.split()}
+
+# These are imported in one place only; whoever else needs them asks there.
+ONLY_IN = {
+    "httpx": {"transport"},
+    "papermill": {"runs"},
+    "nbconvert": {"runs"},
+    "ipywidgets": {"dashboard"},
+    "fastapi": {"vtn"},
+    "starlette": {"vtn"},
+    "uvicorn": {"vtn"},
+    "nest_asyncio": set(),
+}
+
+CORE = ["fleet", "simulator", "report", "client", "outbox", "delivery", "lab"]
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+def dotted(path: Path) -> str:
+    """Return ``venlab.wire.flat`` for its file."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def part(name: str) -> str:
+    """Return the part of the house a module belongs to: ``wire`` for ``venlab.wire.flat``."""
+    return name.split(".")[1]
+
+
+def imported(path: Path, *, at_once: bool = False) -> set[str]:
+    """Return the dotted names that a file imports: anywhere, or only those at its top level."""
+    found: set[str] = set()
+    known = {dotted(p) for p in MODULES}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if at_once else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            modules = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= modules or {node.module or ""}
+    return found
+
+
+def ours(path: Path, *, at_once: bool = False) -> set[str]:
+    return {name for name in imported(path, at_once=at_once) if name.startswith("venlab.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_imports_point_up_the_table(path: Path) -> None:
+    """A module knows only its own layer and those above it."""
+    here = part(dotted(path))
+    assert here in LAYER, f"{here} stands in no layer: give it one"
+    below = {name for name in ours(path) if LAYER[part(name)] > LAYER[here]}
+    assert not below
+
+
+def test_imports_go_in_no_circle() -> None:
+    """Loading a module never leads back to it (graphlib would raise)."""
+    graph = {dotted(path): ours(path, at_once=True) for path in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(MODULES)
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_has_one_home(library: str) -> None:
+    """A library of this list is imported by its one home only."""
+    users = {
+        part(dotted(path))
+        for path in MODULES
+        if any(name.split(".")[0] == library for name in imported(path))
+    }
+    assert users <= ONLY_IN[library]
+
+
+@pytest.mark.parametrize("name", ["lab", "embedded"])
+def test_the_lab_starts_the_vtn_and_does_not_import_it(name: str) -> None:
+    """The server is another process: nothing of it is loaded into the kernel."""
+    assert "vtn" not in {part(module) for module in ours(PACKAGE / f"{name}.py")}
+
+
+def code_lines(path: Path) -> int:
+    """Count the lines that hold code: not those of comments, docstrings and nothing."""
+    text = path.read_text(encoding="utf-8")
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}
+    silent |= {tokenize.INDENT, tokenize.DEDENT}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in silent:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines -= set(range(node.lineno, (node.end_lineno or 0) + 1))
+    return len(lines)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_a_module_is_split_past_400_lines(path: Path) -> None:
+    """A module, with all its comments and blank lines, fits in a head: 400 lines."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_the_package_is_thin() -> None:
+    """The core path stays under 2,000 lines of code and the whole package under 6,000."""
+    assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2000
+    assert sum(code_lines(path) for path in MODULES) < 6000
+
+
+def test_lines_of_code_are_counted(tmp_path: Path) -> None:
+    """Worked by hand: of these nine lines three hold code."""
+    text = '"""A docstring\n\nof three lines."""\n\n# why\nx = (\n    1\n)\n\n'
+    (tmp_path / "x.py").write_text(text, encoding="utf-8")
+    assert code_lines(tmp_path / "x.py") == 3
