@@ -1,0 +1,1 @@
+"""The embedded VTN: a real server with a store of its own."""

@@ -1,0 +1,139 @@
+"""The VTN as a process: ``python -m venlab.vtn``."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from venlab.errors import ConfigError, VenlabError
+from venlab.secret import Secret
+from venlab.vtn.app import FLAT, create_app
+from venlab.vtn.store import Store
+
+__all__ = ["main"]
+
+_GRACE_S = 1  # for requests in flight, once it is told to end
+_SETTINGS: Any = {
+    "access_log": False,
+    "lifespan": "off",
+    "log_config": None,
+    "proxy_headers": False,
+    "server_header": False,
+    "timeout_graceful_shutdown": _GRACE_S,
+    "timeout_keep_alive": 75,  # longer than the pause between two report cycles
+    "ws": "none",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the VTN until a signal, or embedded the end of stdin, ends it; return the exit code."""
+    style = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=style)
+    parser = argparse.ArgumentParser("venlab vtn", description="The VTN that comes with the lab.")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    add("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    add("--store", type=Path, help="SQLite file (default: one that is gone at the end)")
+    add("--credential-file", type=Path, help="where the operator's token is written, for you alone")
+    add("--embedded", action="store_true", help="take the token from stdin, and end with stdin")
+    try:
+        with ExitStack() as stack:
+            _run(parser.parse_args(argv), stack)
+    except VenlabError as error:
+        sys.stderr.write(f"venlab vtn: {error}\n")
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace, stack: ExitStack) -> None:
+    if options.embedded:
+        credential = _credential_from_stdin()
+    else:
+        credential = Secret(os.environ.get("VENLAB_TOKEN") or secrets.token_urlsafe(32))
+    listener = stack.enter_context(_listen(options.host, options.port))
+    if options.store is None:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="venlab-vtn-"))
+        options.store = Path(folder, "vtn.sqlite")
+    store = stack.enter_context(closing(Store(options.store)))
+    server = uvicorn.Server(uvicorn.Config(create_app(store, credential), **_SETTINGS))
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    ready = {"url": url, "port": port, "flat": url + FLAT}
+    if options.embedded:
+        threading.Thread(target=_end_with_stdin, args=[server], daemon=True).start()
+    else:
+        path = options.credential_file or options.store.with_suffix(".credential")
+        ready["credential_file"] = _write(path, credential)
+        stack.callback(path.unlink, missing_ok=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # The server ends on them, then raises them again, which must not kill us half-way out.
+        signal.signal(number, lambda *_: None)
+    # What is there now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])
+    # The socket listens already; who connects now is served as soon as the loop runs.
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+    server.run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        said = f"cannot listen on {host} port {port}: {reason}"
+        raise ConfigError(said, "take another port, or 0 for a free one") from None
+
+
+def _write(path: Path, credential: Secret) -> str:
+    try:
+        path.unlink(missing_ok=True)  # an old file would keep its own mode
+        path.touch(0o600, exist_ok=False)
+        path.write_text(credential.reveal(), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", "name it elsewhere") from None
+    return str(path.resolve())
+
+
+def _credential_from_stdin() -> Secret:
+    line = b""
+    while not line.endswith(b"\n") and (more := os.read(0, 4096)):
+        line += more
+    try:
+        return Secret(msgspec.json.decode(line, type=dict[str, str])["credential"])
+    except (ValueError, KeyError):
+        remedy = 'send {"credential": "…"} in one line'  # what was sent may hold the secret
+        raise ConfigError("stdin does not begin with the credential", remedy) from None
+
+
+def _end_with_stdin(server: uvicorn.Server) -> None:
+    # os.read, not sys.stdin: a reader of that can crash the interpreter at its end.
+    while os.read(0, 4096):
+        pass
+    server.should_exit = True
+    time.sleep(_GRACE_S + 0.5)
+    os._exit(1)  # it did not end by itself; nobody is left to ask for more
+
+
+if __name__ == "__main__":
+    sys.exit(main())

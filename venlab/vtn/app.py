@@ -1,0 +1,108 @@
+"""The VTN as an ASGI application: each dialect under its own base path, and what stands before."""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib.metadata import distributions
+from typing import Any
+
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from venlab.secret import Secret
+from venlab.vtn.checks import JSON, OPERATOR, Access, add_handlers, worded, wrong
+from venlab.vtn.models import Health, Refusal
+from venlab.vtn.reports import MAX_BODY, accept, decode_report, report_routes
+from venlab.vtn.routes import event_routes, fleet_routes, program_routes
+from venlab.vtn.store import Row, Store
+
+FLAT = "/flat"
+
+
+def create_app(store: Store, credential: Secret) -> ASGIApp:
+    """Return the VTN over a store; for a server, or in-process for a test.
+
+    The credential is the operator's token, valid for every VEN; it must not be empty
+    (ConfigError). The store stays the caller's to close.
+    """
+    access = Access(store, credential)
+    version = next((found.version for found in distributions(name="venlab")), "0")
+
+    async def health() -> Row:
+        """Tell that the VTN is well, and what it speaks."""
+        return {"status": "ok", "name": "venlab-vtn", "dialects": ["flat"], "version": version}
+
+    flat = FastAPIOffline(title="venlab VTN, flat dialect", version=version, redirect_slashes=False)
+    flat.add_api_route("/health", health, response_model=Health)
+    refusals: Any = {code: {"model": Refusal} for code in (401, 403, 404, 409, 413, 503)}
+    for routes in (fleet_routes, report_routes, program_routes, event_routes):
+        flat.include_router(routes(store, access), responses=refusals)
+    add_handlers(flat)
+    root = FastAPI(openapi_url=None, redirect_slashes=False)
+    root.add_api_route("/health", health)
+    root.add_route("/docs", lambda _request: RedirectResponse(f"{FLAT}/docs"))
+    root.mount(FLAT, flat)
+    return _Front(root, store, access)
+
+
+class _Front:
+    """Knows callers, bounds bodies to strict JSON, and answers good flat reports itself."""
+
+    def __init__(self, app: ASGIApp, store: Store, access: Access) -> None:
+        self._app, self._store, self._access = app, store, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        caller = self._access.caller(scope["headers"])
+        app, body = self._app, b""  # a stranger's body is not read
+        try:
+            if caller is not None and scope["method"] in {"POST", "PUT", "PATCH"}:
+                body = await _read(receive)
+                report = decode_report(body) if scope["path"] == f"{FLAT}/reports" else None
+                owner = self._store.owner_of(report.resource_id) if report else None
+                if report and owner == report.ven_id and caller.ven_id in (OPERATOR, owner):
+                    await _send(send, *await accept(self._store, report, body))
+                    return
+                if body:
+                    # FastAPI would take UTF-16, NaN and any depth, and choke on them later.
+                    from_json(body, allow_inf_nan=False)
+        except ValueError as error:
+            words = f"JSON decode error: {error}"
+            app = await worded(None, wrong(words, {}, kind="json_invalid"))
+        except (HTTPException, sqlite3.Error) as error:
+            app = await worded(None, error)
+        except ClientDisconnect:
+            return
+
+        async def again() -> Message:
+            return {"type": "http.request", "body": body}
+
+        # Whatever type a body claims, it is JSON.
+        headers = [header for header in scope["headers"] if header[0] != b"content-type"]
+        headers.append((b"content-type", JSON.encode()))
+        await app({**scope, "headers": headers, "state": {"caller": caller}}, again, send)
+
+
+async def _send(send: Send, status: int, content: bytes) -> None:
+    # By hand: a Response object costs as much as decoding the report.
+    headers = [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _read(receive: Receive) -> bytes:
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY:
+            raise HTTPException(413, f"the body is longer than {MAX_BODY} bytes")
+    return bytes(body)

@@ -1,0 +1,131 @@
+"""Who is calling, what is there, and how a refusal is worded."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
+from pydantic_core import to_json
+
+from venlab.errors import ConfigError
+from venlab.secret import Secret
+from venlab.vtn.store import Row, Store
+
+JSON = "application/json"
+OPERATOR = None  # instead of a VEN's id: who may act for all
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a token speaks for: one VEN, or the operator."""
+
+    ven_id: str | None
+
+    def must_speak_for(self, ven_id: str | None) -> None:
+        """Refuse with 403 who may not act for a VEN, or for the operator."""
+        if self.ven_id not in (OPERATOR, ven_id):
+            raise HTTPException(403, "this token may act for its own VEN only")
+
+
+class Access:
+    """Knows callers by their tokens: the store has hashes of the VENs', none of the operator's."""
+
+    def __init__(self, store: Store, credential: Secret) -> None:
+        if not credential:
+            raise ConfigError("the VTN's credential is empty", "give it a random one")
+        self._store = store
+        self._known = {hash_of(credential.reveal().encode()): Caller(OPERATOR)}
+
+    def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
+        """Return who sends these headers; None if they carry no token that is known."""
+        for name, value in headers:
+            if name == b"authorization" and value[:7].lower() == b"bearer ":
+                token_hash = hash_of(value[7:].strip())
+                return self._known.get(token_hash) or self._find(token_hash)
+        return None
+
+    def forget(self, token_hash: bytes) -> None:
+        """Take a token that was replaced for unknown."""
+        self._known.pop(token_hash, None)
+
+    def _find(self, token_hash: bytes) -> Caller | None:
+        if ven := self._store.find("vens", token_hash=token_hash):
+            self._known[token_hash] = Caller(ven["id"])
+        return self._known.get(token_hash)
+
+
+def hash_of(token: bytes) -> bytes:
+    """Return what is kept of a token."""
+    return sha256(token).digest()
+
+
+async def _caller(
+    request: Request, _documented: Annotated[Any, Security(HTTPBearer(auto_error=False))]
+) -> Caller:
+    caller: Caller | None = request.state.caller
+    if caller is None:
+        challenge = {"WWW-Authenticate": "Bearer"}
+        raise HTTPException(401, "no token, or one that is not known", challenge)
+    return caller
+
+
+async def _paging(
+    skip: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+) -> tuple[int, int]:
+    return skip, limit
+
+
+Calling = Annotated[Caller, Security(_caller)]
+Paging = Annotated[tuple[int, int], Depends(_paging)]
+
+
+def one(store: Store, table: str, what: str, **where: str) -> Row:
+    """Return the row that fulfils the condition, or refuse with 404."""
+    if row := store.find(table, **where):
+        return row
+    raise HTTPException(404, f"there is no {what} {' '.join(where.values())!r}")
+
+
+def create(store: Store, table: str, what: str, row: Row, *unique: str) -> Row:
+    """Insert a row and return it, or refuse with 409 and the id of what has its name."""
+    if store.add(table, **row):
+        return row
+    held = store.find(table, **{column: row[column] for column in unique}) or row
+    raise taken(f"{what} {row[unique[-1]]!r}", held.get("id") or row[unique[-1]])
+
+
+def taken(what: str, holder: str) -> HTTPException:
+    """Return the 409 that names what is there."""
+    return HTTPException(409, {"detail": f"{what} is there", "id": holder})
+
+
+def wrong(words: str, value: Any, *place: str, kind: str = "value_error") -> RequestValidationError:
+    """Return the 422 for what the shape of a body alone cannot refuse."""
+    problem = {"type": kind, "loc": ("body", *place), "msg": words, "input": value}
+    return RequestValidationError([problem])
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Word refusals as the old system did."""
+    for kind in (HTTPException, RequestValidationError, sqlite3.Error):
+        app.add_exception_handler(kind, worded)
+
+
+async def worded(_request: Any, error: Any) -> Response:
+    """Return the answer for an error: a refusal, fields that are wrong, or a store that fails."""
+    if isinstance(error, sqlite3.Error):
+        return JSONResponse({"detail": f"the VTN's store fails: {error}"}, 503)
+    if isinstance(error, HTTPException):
+        content: Any = error.detail if isinstance(error.detail, dict) else {"detail": error.detail}
+        return JSONResponse(content, error.status_code, error.headers)
+    detail = [{k: p.get(k) for k in ("type", "loc", "msg", "input")} for p in error.errors()]
+    # Not JSONResponse: it fails on the infinity that a number out of range has become.
+    return Response(to_json({"detail": detail}, inf_nan_mode="null"), 422, media_type=JSON)
