@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +20,14 @@ from tests.scripted import Reply, Request, scripted
 from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig
-from venlab.errors import ConfigError, NoAnswer, NotAVtn, RunError, StoreError
+from venlab.embedded import EmbeddedVtn
+from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, RunError, StoreError
 from venlab.lab import Lab
 from venlab.model import Event
 from venlab.outbox import Outbox
 from venlab.report import Formatter
 from venlab.results import RUN_FILE, Results
+from venlab.secret import Secret
 from venlab.transport import Answer, HttpxTransport
 
 
@@ -259,19 +261,29 @@ async def test_statuses_take_effect_at_the_next_status_tick(tmp_path: Path) -> N
     config = quick(tmp_path, simulated_hours=1, status_every_s=60.0)
     async with Lab(config) as lab:
         await lab.register()
-        approved = np.flatnonzero(lab.roster.approved)
-        silent = np.flatnonzero(~lab.roster.approved)
         ids = lab.roster.resource_ids
-        await lab.client.set_status(ids[int(approved[0])], "suspended")
-        await lab.client.set_status(ids[int(approved[1])], "pending")
-        await lab.client.set_status(ids[int(silent[0])], "approved")
+        gone = [ids[r] for r in np.flatnonzero(lab.roster.approved)[:2].tolist()]
+        new = ids[int(np.flatnonzero(~lab.roster.approved)[0])]
+        advance, changes = lab.simulator.step, []
+
+        def step() -> object:
+            if lab.simulator.index == 1:  # at 30 s of schedule; the next status tick is at 60 s
+                changes.append(asyncio.ensure_future(lab.client.set_status(gone[0], "suspended")))
+                changes.append(asyncio.ensure_future(lab.client.set_status(gone[1], "pending")))
+                changes.append(asyncio.ensure_future(lab.client.set_status(new, "approved")))
+            return advance()
+
+        lab.simulator.step = step  # type: ignore[method-assign, assignment]
         await lab.run()
-        await lab.read_back()
-    results = lab.results
+        await asyncio.gather(*changes)
+        results = await lab.read_back()
     assert results.check().ok, str(results.check())
-    per_cycle = [n for (n,) in results._rows("SELECT measured FROM readings ORDER BY cycle")]
-    # The first status tick is at 0, before the first sample; nothing changes after it.
-    assert per_cycle == [84] * 8
+    assert [n for (n,) in results._rows("SELECT measured FROM readings ORDER BY cycle")] == (
+        [90] * 4 + [84] * 4
+    )
+    silent, heard = set(gone), results.readings.tail(84)["resource"].unique()
+    assert len(heard) == 14
+    assert not silent & set(heard)
 
 
 async def test_an_event_is_seen_answered_and_noted_once(tmp_path: Path) -> None:
@@ -359,6 +371,46 @@ async def test_a_server_that_is_no_vtn(tmp_path: Path) -> None:
     async with scripted(reply) as page:
         with pytest.raises(NotAVtn, match="vtn_url"):
             await Lab(quick(tmp_path, vtn_url=page.url)).open()
+
+
+@pytest.fixture
+async def vtn(tmp_path: Path) -> AsyncIterator[EmbeddedVtn]:
+    """A VTN that is there before the lab, as somebody else's would be."""
+    (tmp_path / "vtn").mkdir()
+    there = EmbeddedVtn(tmp_path / "vtn")
+    await there.start()
+    yield there
+    await there.stop()
+
+
+async def test_a_vtn_that_is_named(tmp_path: Path, vtn: EmbeddedVtn) -> None:
+    """Two runs against one VTN: what is registered is found again, no name is taken twice."""
+    for folder in ("a", "b"):
+        config = quick(tmp_path / folder, vtn_url=vtn.flat_url)
+        results = await played(config.but(token=vtn.credential, out_dir=str(tmp_path / folder)))
+        assert results.check().ok, str(results.check())
+        # It approves whom it likes, here all 17, whatever the fleet's table says.
+        assert results.summary()["acknowledged"] == 4 * 6 * 17
+
+
+async def test_a_wrong_token(tmp_path: Path, vtn: EmbeddedVtn) -> None:
+    """It is refused at the first registration, and the message does not show it."""
+    config = quick(tmp_path, vtn_url=vtn.flat_url).but(token=Secret("wr0ng"))
+    async with Lab(config) as lab:
+        with pytest.raises(AccessDenied, match="VENLAB_TOKEN") as caught:
+            await lab.register()
+    assert "wr0ng" not in str(caught.value)
+
+
+async def test_a_run_is_played_once(tmp_path: Path) -> None:
+    """A second `run` would mix two runs in one file; it is refused and the first is whole."""
+    async with Lab(quick(tmp_path)) as lab:
+        await lab.register()
+        await lab.run()
+        with pytest.raises(RunError, match="played already"):
+            await lab.run()
+        results = await lab.read_back()
+    assert results.check().ok
 
 
 def test_an_outside_vtn_needs_a_word(tmp_path: Path) -> None:

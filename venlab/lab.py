@@ -142,6 +142,8 @@ class Lab:
         """
         if not self.roster.vens:
             raise RunError("nobody is registered", "await lab.register() first")
+        if self.simulator.index:
+            raise RunError(f"{self.run_id} was played already", "make a new Lab for another run")
         self._meter = Meter(self.start, self.config.step, self.config.interval_min)
         self._formatter = Formatter(
             self.fleet, self.client.dialect, self.roster.vens, self.roster.resource_ids, self.run_id

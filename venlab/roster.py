@@ -52,6 +52,8 @@ class Roster:
             Called with how many resources are registered, and of how many.
         """
         vens: dict[int, Ven] = {}
+        of = self._fleet.n_resources
+        tenth = max(1, of // 10)
 
         async def register_ven(v: int) -> None:
             name = self._prefix + str(self._fleet.ven_name[v])
@@ -62,7 +64,10 @@ class Roster:
             ven = vens[int(self._fleet.resource_ven[r])]
             registered = await client.register_resource(ven, self._resource(r, ven))
             self.resource_ids[r] = registered.id
-            progress(len(self.resource_ids), self._fleet.n_resources)
+            done = len(self.resource_ids)
+            progress(done, of)
+            if done % tenth == 0 or done == of:
+                log.info("Registered %d/%d resources", done, of)
 
         await for_each(range(self._fleet.n_vens), register_ven, self._in_flight)
         await for_each(range(self._fleet.n_resources), register_resource, self._in_flight)
@@ -71,9 +76,8 @@ class Roster:
     async def play_operator(self, client: Client) -> None:
         """Give each resource the status that the fleet's table says: on our own VTN only."""
         for r in np.flatnonzero(~self._fleet.approved).tolist():
-            await client.set_status(
-                self.resource_ids[r], cast("Status", str(self._fleet.status[r]))
-            )
+            status = cast("Status", str(self._fleet.status[r]))
+            await client.set_status(self.resource_ids[r], status)
 
     async def read_status(self, client: Client) -> None:
         """Take from the VTN which resources are approved, where it can say."""
