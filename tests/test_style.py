@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,21 @@ def test_constraints_cover_each_dependency() -> None:
     assert names <= fixed, "run the command that README.md names under 'Changing it'"
     assert "://" not in CONSTRAINTS
     assert "--" not in CONSTRAINTS
+
+
+def test_readme_ci_and_shells_agree() -> None:
+    """CI runs README's own test command, and the lines for PowerShell need no `&&`."""
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    pattern = re.findall(r"grep -m 1 '(.+)' README\.md", ci)[0]
+    assert re.findall(pattern, README, re.MULTILINE) == [
+        'pip install -c constraints.txt -e ".[test]" && pytest'
+    ]
+    blocks = re.findall(r"```powershell\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    assert "&&" not in "".join(blocks)
+
+
+def test_readme_links_lead_somewhere() -> None:
+    """Each file that README.md links to is there."""
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert not [link for link in links if "://" not in link and not (ROOT / link).exists()]
