@@ -157,14 +157,22 @@ async def test_a_new_speed_moves_no_deadline_that_has_passed() -> None:
     assert wall.now_s - 1000 == pytest.approx(33)
 
 
-async def test_a_stop_ends_the_agenda() -> None:
-    """After `stop` no further tick comes."""
+@pytest.mark.parametrize("speed", [1.0, math.inf])
+async def test_a_pause_stops_schedule_time(speed: float) -> None:
+    """While paused nothing is due, and afterwards it goes on where it stood."""
     wall = Wall()
-    clock = wall.clock(1)
-    seen = []
-    async with aclosing(Agenda(EVERY_S, end_s=600).play(clock)) as ticks:
-        async for tick, _, _ in ticks:
-            seen.append(tick)
-            if tick.at_s == 30:
-                clock.stop()
-    assert seen[-1].at_s == 30
+    clock = wall.clock(speed)
+    await clock.until(30)
+    clock.paused = True
+    go_on_at = wall.now_s + 100
+    sleep = clock._sleep
+
+    async def until_told(seconds: float) -> None:
+        await sleep(seconds)
+        if wall.now_s >= go_on_at:
+            clock.paused = False
+
+    clock._sleep = until_told
+    assert await clock.until(45) == pytest.approx(0, abs=1e-9)
+    assert clock.schedule_s() == pytest.approx(45)
+    assert wall.now_s >= go_on_at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 import msgspec
@@ -143,7 +143,7 @@ class Client:
         """Send one frozen report and return the answer, whatever its status."""
         return await self._send("report", self.dialect.post_report(body), ven.name, ven.id)
 
-    async def heard(self, run_id: str) -> AsyncIterator[list[Heard]]:
+    async def heard(self, run_id: str) -> AsyncGenerator[list[Heard]]:
         """Read back, page by page, what the VTN holds of a run."""
         after = ""
         while True:

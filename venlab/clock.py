@@ -7,13 +7,13 @@ import enum
 import heapq
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 __all__ = ["Agenda", "Clock", "Kind", "Tick"]
 
 WAKE_S = 0.2
-"""Longest sleep at a stretch [s]: what a stop, a new speed or an interrupt waits for."""
+"""Longest sleep at a stretch [s]: what a new speed, a pause or an interrupt waits for."""
 
 
 class Kind(enum.IntEnum):
@@ -74,7 +74,22 @@ class Clock:
         self._sleep = sleep
         self._origin = now()
         self._reached_s = 0.0
-        self.stopped = False
+        self._paused = False
+
+    def begin(self) -> None:
+        """Let schedule time begin at 0 now."""
+        self._origin, self._reached_s = self._now(), 0.0
+
+    @property
+    def paused(self) -> bool:
+        """Whether schedule time stands still."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._reached_s = self.schedule_s()
+        self._origin = self._now()
+        self._paused = paused
 
     @property
     def speed(self) -> float:
@@ -94,7 +109,7 @@ class Clock:
 
     def schedule_s(self) -> float:
         """Return where the schedule is now [schedule s]; where nothing waits, the last tick."""
-        if not self.waits:
+        if self._paused or not self.waits:
             return self._reached_s
         return self._reached_s + (self._now() - self._origin) * self._speed
 
@@ -105,27 +120,21 @@ class Clock:
         return max(0.0, (self.schedule_s() - at_s) / self._speed)
 
     async def until(self, at_s: float) -> float:
-        """Wait for a schedule time, in short sleeps so that a stop is seen at once.
+        """Wait for a schedule time, in short sleeps so that a new speed or a pause is seen at once.
 
         Returns
         -------
         float
             The lag: how late it is [wall s].
         """
-        if not self.waits:
-            self._reached_s = at_s
-            await self._sleep(0)  # let deliveries and an interrupt have their turn
-            return 0.0
-        while not self.stopped:
+        while self._paused or self.waits:
             ahead_s = (at_s - self.schedule_s()) / self._speed
-            if ahead_s <= 0 or not self.waits:
-                break
-            await self._sleep(min(ahead_s, WAKE_S))
-        return self.lag_s(at_s)
-
-    def stop(self) -> None:
-        """End the wait that is on and every later one."""
-        self.stopped = True
+            if ahead_s <= 0 and not self._paused:
+                return self.lag_s(at_s)
+            await self._sleep(WAKE_S if self._paused else min(ahead_s, WAKE_S))
+        self._reached_s = max(self._reached_s, at_s)
+        await self._sleep(0)  # let deliveries and an interrupt have their turn
+        return 0.0
 
 
 class Agenda:
@@ -173,8 +182,8 @@ class Agenda:
         for n in range(self.cycles):
             yield Tick(min((n + 1) * every_us, self._end_us), kind, n)
 
-    async def play(self, clock: Clock) -> AsyncIterator[tuple[Tick, float, bool]]:
-        """Yield each tick when it is due, until the end or a stop.
+    async def play(self, clock: Clock) -> AsyncGenerator[tuple[Tick, float, bool]]:
+        """Yield each tick when it is due, to the end.
 
         Yields
         ------
@@ -184,8 +193,6 @@ class Agenda:
         """
         for tick in self.ticks():
             lag_s = await clock.until(tick.at_s)
-            if clock.stopped:
-                return
             late_us = lag_s * clock.speed * 1e6 if clock.waits else 0.0
             skip = tick.kind.may_be_skipped and late_us >= self._every_us[tick.kind]
             yield tick, lag_s, skip

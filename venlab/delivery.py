@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from venlab.client import Client
 from venlab.errors import NoAnswer
 from venlab.model import Ven
@@ -20,6 +22,7 @@ __all__ = ["Delivery"]
 log = logging.getLogger(__name__)
 
 CHUNK = 2048  # reports in memory at a time
+GRACE_S = 0.3  # what an interrupt leaves for answers that are under way
 SETTLE_EVERY = 64  # answers kept with one commit; after a kill these are asked for again
 BACKOFF_S = 0.1  # wait before the second attempt, doubled for each one more
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -52,6 +55,13 @@ class Delivery:
     on_cycle : callable, optional
         Called with the number of reports acknowledged when a cycle is done.
 
+    Attributes
+    ----------
+    acknowledged, rejected : int array, shape (vens,)
+        Readings settled so far.
+    reachable : bool
+        Whether the VTN answered the last time.
+
     Notes
     -----
     Cycles go one after another, so a load's readings arrive in order. When a report is not
@@ -78,7 +88,10 @@ class Delivery:
         self._pump: asyncio.Task[None] | None = None
         self._kicked = False
         self._cycle = _Cycle()
+        self._ending = False
         self.reachable = True
+        self.acknowledged = np.zeros(len(vens), np.int64)
+        self.rejected = np.zeros(len(vens), np.int64)
 
     def kick(self) -> None:
         """Start to send what waits, or go on after what is being sent."""
@@ -97,18 +110,20 @@ class Delivery:
             await asyncio.shield(self._pump)
 
     async def stop(self) -> None:
-        """End at once: what is in flight waits again."""
+        """End: what is in flight has a moment to be answered, the rest waits."""
         if self._pump:
+            self._ending = True
+            await asyncio.wait([self._pump], timeout=GRACE_S)
             self._pump.cancel()
             await asyncio.wait([self._pump])
-            self._pump = None
+            self._pump, self._ending = None, False
 
     async def _send_all(self) -> None:
-        while self._kicked:
+        while self._kicked and not self._ending:
             self._kicked = False
             while batch := await self._outbox.take(CHUNK if self.reachable else 1):
                 await self._send(batch)
-                if not self.reachable:
+                if self._ending or not self.reachable:
                     break
             if self.reachable:
                 self._say_cycle()
@@ -124,13 +139,15 @@ class Delivery:
         outcomes: list[Settled] = []
 
         async def deliver(item: Taken) -> None:
-            if not self.reachable:
+            if self._ending or not self.reachable:
                 return
             begun.add(item.id)
             outcome = await self._deliver(item)
             del open_items[item.id]
             outcomes.append(outcome)
             self._cycle.acknowledged[item.ven] += outcome.state == "acknowledged"
+            self.acknowledged[item.ven] += item.readings * (outcome.state == "acknowledged")
+            self.rejected[item.ven] += item.readings * (outcome.state == "rejected")
             if len(outcomes) >= SETTLE_EVERY:
                 self._outbox.settle(outcomes.copy())
                 outcomes.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from venlab.client import Client
@@ -16,6 +17,12 @@ class EventWatch:
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
         self._new: list[Event] = []
+        self._recent: deque[Event] = deque(maxlen=5)
+
+    @property
+    def recent(self) -> tuple[Event, ...]:
+        """The last few versions that were seen, the newest last."""
+        return tuple(self._recent)
 
     async def poll(self, client: Client, vens: Sequence[Ven]) -> None:
         """Ask for events; each VEN answers each new version once."""
@@ -27,6 +34,7 @@ class EventWatch:
                 await client.respond(event, ven, "notParticipating")
             self._seen[event.id] = event.version
             self._new.append(event)
+            self._recent.append(event)
 
     def take(self) -> list[Event]:
         """Hand over the versions seen since the last call: they take effect now."""

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from venlab import runlog
 from venlab.client import Client
-from venlab.clock import Agenda, Clock, Kind, Tick
+from venlab.clock import Clock
 from venlab.config import LabConfig
-from venlab.delivery import Delivery
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import ConfigError, NoAnswer, Refused, RunError, StoreError, VtnError
-from venlab.eventwatch import EventWatch
+from venlab.errors import ConfigError, NoAnswer, Refused, RunError, StoreError
 from venlab.fleet import LOADS, Fleet
-from venlab.outbox import Outbox, TickRow
+from venlab.outbox import Outbox
+from venlab.player import Player, Status
 from venlab.profiles import Profiles
-from venlab.report import Formatter
 from venlab.results import RUN_FILE, Results
 from venlab.roster import Roster
 from venlab.simulator import Meter, Simulator
+from venlab.tasks import awake, forgive_interrupt, in_any_case, run_blocking
 from venlab.transport import HttpxTransport, is_loopback
 from venlab.wire import dialect
 
@@ -36,7 +36,6 @@ __all__ = ["Lab"]
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.5  # what an interrupt leaves for the run file
-PROBE_S = 0.5  # wait between two looks at a VTN that is away while a run drains
 PROGRAM = "venlab"
 
 
@@ -66,24 +65,26 @@ class Lab:
         self.config = config or LabConfig.load()
         _guard(self.config)
         self.fleet = fleet or _fleet_of(self.config)
-        self.start = self.config.start_utc()
+        self.starts_at = self.config.start_utc()
         self.simulator = Simulator(
             self.fleet,
             Profiles.load(),
             seed=self.config.seed,
-            start=self.start,
+            start=self.starts_at,
             step_min=self.config.step,
         )
-        self.run_id = _run_id(self.config)
+        self.run_id = _new_run_id()
         self.folder = Path(self.config.out_dir or Path("runs", self.run_id))
-        self.clock = Clock(self.config.speed)
         self.vtn: EmbeddedVtn | None = None
         self.roster = Roster(
             self.fleet, prefix=self.config.name_prefix, in_flight=self.config.in_flight
         )
-        self._watch = EventWatch()
-        self._polls: dict[Kind, asyncio.Task[None]] = {}
         self._opened = False
+        self._player: Player | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._background: asyncio.Task[Results] | None = None
+        self._state, self._problem = "new", ""
 
     # -- one after the other, each in its own cell ------------------------------------------------
 
@@ -124,11 +125,14 @@ class Lab:
         -----
         Repeatable: what is there already is found by its name (409), not made twice.
         """
-        await self.roster.register(self.client, progress)
-        if self.vtn:
-            await self.roster.play_operator(self.client)
-        await self.roster.read_status(self.client)
-        await self.roster.enrol(self.client)
+        self._state = "registering"
+        async with awake():
+            await self.roster.register(self.client, progress)
+            if self.vtn:
+                await self.roster.play_operator(self.client)
+            await self.roster.read_status(self.client)
+            await self.roster.enrol(self.client)
+        self._state = "registered"
         approved = int(self.roster.approved.sum())
         log.info("Simulator initialized with %d approved resources", approved)
 
@@ -139,49 +143,90 @@ class Lab:
         -------
         Results
             Of the whole run; of what there was where it was stopped or interrupted.
+
+        Raises
+        ------
+        RunError
+            Nobody is registered, or this lab has run before.
         """
-        if not self.roster.vens:
-            raise RunError("nobody is registered", "await lab.register() first")
-        if self.simulator.index:
-            raise RunError(f"{self.run_id} was played already", "make a new Lab for another run")
-        self._meter = Meter(self.start, self.config.step, self.config.interval_min)
-        self._formatter = Formatter(
-            self.fleet, self.client.dialect, self.roster.vens, self.roster.resource_ids, self.run_id
-        )
-        self._delivery = Delivery(
-            self.outbox,
-            self.client,
-            self.roster.vens,
-            tries=self.config.tries,
-            in_flight=self.config.in_flight,
-            on_cycle=self._say_cycle,
-        )
-        self.clock = Clock(self.config.speed)
+        player = self._player = self._new_player()
         began, stopped = time.monotonic(), False
+        self._loop, self._state = asyncio.get_running_loop(), "running"
+        self._work = asyncio.create_task(self._play(player), context=contextvars.Context())
         try:
-            await self._play()
-            stopped = self.clock.stopped
-            await self._drain()
+            async with awake():
+                await self._work
+            self._state = "done"
         except asyncio.CancelledError:
-            # A kernel's stop button: what there is comes back instead of a traceback.
-            stopped = True
-            if task := asyncio.current_task():
-                task.uncancel()
-            log.warning("Interrupted; what was not sent is waiting in %s", self.folder)
+            # A stop button, the kernel's or ours: what there is comes back, not a traceback.
+            stopped, self._state = True, "stopped"
+            forgive_interrupt()
+            log.warning("Stopped; what was not sent is waiting in %s", self.folder)
+        except BaseException as error:
+            self._state, self._problem = "failed", str(error)
+            raise
         finally:
-            await self._stop_tasks()
-            self._note_facts(time.monotonic() - began, stopped)
-            async with asyncio.timeout(FLUSH_S if stopped else None):
-                await self.outbox.flush()
+            await in_any_case(self._end_run(player, began, stopped))
         return self.results
+
+    def run_sync(self) -> Results:
+        """Do all of it from a script, a plain cell or a thread, and close what this opened.
+
+        Returns
+        -------
+        Results
+            As `run`, read back.
+        """
+        return run_blocking(self._whole)
+
+    def start(self) -> None:
+        """Begin to run in the background of the running loop; `wait` gives the results.
+
+        Raises
+        ------
+        RunError
+            Nobody is registered, or this lab has run before.
+        """
+        # An empty context: else headless kernels lose what a task prints after its cell.
+        self._background = asyncio.get_running_loop().create_task(
+            self.run(), name="venlab-run", context=contextvars.Context()
+        )
+
+    async def wait(self) -> Results:
+        """Wait for what `start` began and return its results, or raise what ended it."""
+        if self._background is None:
+            raise RunError("nothing was started", "call lab.start() first")
+        async with awake():
+            return await self._background
+
+    def stop(self) -> None:
+        """End the run now; may be called from any thread, and when nothing runs."""
+        if self._loop and self._work and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._work.cancel)
+
+    @property
+    def clock(self) -> Clock:
+        """The run's clock: its speed and pause may be set while it runs, from any thread."""
+        if self._player is None:
+            raise RunError("nothing runs yet", "await lab.run() or call lab.start() first")
+        return self._player.clock
+
+    @property
+    def status(self) -> Status:
+        """How it is going, cheap enough to ask twice a second."""
+        if self._player is None:
+            return Status(self._state)
+        state = "paused" if self._state == "running" and self.clock.paused else self._state
+        return self._player.status(state, self._problem)
 
     async def read_back(self) -> Results:
         """Ask the VTN what it holds of this run, and keep its answer beside ours."""
         try:
             anew = True
-            async for page in self.client.heard(self.run_id):
-                await self.outbox.keep_heard(page, anew=anew)
-                anew = False
+            async with awake(), aclosing(self.client.heard(self.run_id)) as pages:
+                async for page in pages:
+                    await self.outbox.keep_heard(page, anew=anew)
+                    anew = False
             self._note_about(read_back=True)
         except Refused as error:
             log.warning("The VTN cannot be read back: %s", error)
@@ -198,10 +243,6 @@ class Lab:
             if "wall_s" in self.results.about:
                 await asyncio.to_thread(self.results.save)
         return self.results
-
-    def stop(self) -> None:
-        """End the run after the tick that is on; may be called from any thread."""
-        self.clock.stop()
 
     @property
     def results(self) -> Results:
@@ -245,133 +286,69 @@ class Lab:
         runlog.close(self._handler)
         self._opened = False
 
-    # -- the agenda ---------------------------------------------------------------------------
+    # -- running ------------------------------------------------------------------------------
 
-    async def _play(self) -> None:
-        c = self.config
-        agenda = Agenda(
-            {
-                Kind.EVENTS: c.events_every_s,
-                Kind.SIMULATE: c.simulate_every_s,
-                Kind.SAMPLE: c.report_every_s,
-                Kind.STATUS: c.status_every_s,
-                Kind.HEARTBEAT: c.heartbeat_every_s,
-            },
-            end_s=c.steps * c.simulate_every_s,
+    def _new_player(self) -> Player:
+        if not self.roster.complete:
+            raise RunError("not everybody is registered", "await lab.register() first")
+        if self._player:
+            raise RunError(f"{self.run_id} was played already", "make a new Lab for another run")
+        return Player(
+            self.config,
+            fleet=self.fleet,
+            simulator=self.simulator,
+            roster=self.roster,
+            client=self.client,
+            outbox=self.outbox,
+            run_id=self.run_id,
         )
-        self._end = self.simulator.time_of(c.steps)
-        handlers: dict[Kind, Callable[[Tick], Awaitable[None]]] = {
-            Kind.EVENTS: self._poll_events,
-            Kind.SIMULATE: self._simulate,
-            Kind.SAMPLE: self._sample,
-            Kind.SEND: self._send,
-            Kind.STATUS: self._check_status,
-            Kind.HEARTBEAT: self._heartbeat,
-        }
-        async for tick, lag_s, skip in agenda.play(self.clock):
-            running = self._polls.get(tick.kind)
-            skipped = skip or (running is not None and not running.done())
-            began = time.perf_counter()
-            if not skipped:
-                await self._begin(tick, handlers[tick.kind])
-            took_s = None if skipped else time.perf_counter() - began
-            self.outbox.note_tick(
-                TickRow(tick.kind.name.lower(), tick.n, tick.at_s, lag_s, took_s, skipped)
-            )
 
-    async def _begin(self, tick: Tick, handler: Callable[[Tick], Awaitable[None]]) -> None:
-        """Await what a tick does; a poll at a finite speed goes beside, so nothing waits for it."""
-        if not tick.kind.may_be_skipped:
-            await handler(tick)
-        elif self.clock.waits:
-            self._polls[tick.kind] = asyncio.ensure_future(self._polled(tick, handler))
-        else:
-            await self._polled(tick, handler)
+    async def _play(self, player: Player) -> None:
+        await player.play()
+        await player.drain(self.config.drain_s)
 
-    async def _polled(self, tick: Tick, handler: Callable[[Tick], Awaitable[None]]) -> None:
-        """Ask the VTN; a VTN that is away or refuses costs an answer, never the run."""
+    async def _end_run(self, player: Player, began: float, stopped: bool) -> None:
+        await player.end()
+        self._note_facts(player.meter, time.monotonic() - began, stopped)
+        async with asyncio.timeout(FLUSH_S if stopped else None):
+            await self.outbox.flush()
+
+    async def _whole(self) -> Results:
+        opened_here = not self._opened
+        if opened_here:
+            await self.open()
         try:
-            await handler(tick)
-        except VtnError as error:
-            log.warning("%s at %g s: %s", tick.kind.name.lower(), tick.at_s, error)
-
-    async def _poll_events(self, _tick: Tick) -> None:
-        await self._watch.poll(self.client, self.roster.vens)
-
-    async def _simulate(self, tick: Tick) -> None:
-        for event in self._watch.take():
-            self.outbox.note_event(self.simulator.index, event)
-        self._meter.add(self.simulator.step())
-        if tick.n:
-            log.info("Advanced simulation to timestamp index %d", tick.n)
-
-    async def _sample(self, tick: Tick) -> None:
-        sample = self._meter.read(self.roster.approved, end=self._end)
-        row, frozen = self._formatter.freeze(sample, tick.n)
-        await self.outbox.append(row, frozen)
-
-    async def _send(self, _tick: Tick) -> None:
-        self._delivery.kick()
-        if not self.clock.waits:
-            await self._delivery.settled()
-
-    async def _check_status(self, _tick: Tick) -> None:
-        await self.roster.read_status(self.client)
-
-    async def _heartbeat(self, _tick: Tick) -> None:
-        await self.client.greet()
-        log.info("Active VENs: %d", len(self.roster.vens))
-
-    async def _drain(self) -> None:
-        """Send what waits, for at most `drain_s`; then say what is left."""
-        deadline = time.monotonic() + self.config.drain_s
-        while True:
-            self._delivery.kick()
-            left_s = max(0.0, deadline - time.monotonic())
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._delivery.settled(), left_s)
-            waiting = (await self.outbox.counts()).waiting
-            if not waiting:
-                return
-            if time.monotonic() + PROBE_S > deadline:
-                log.warning("%d readings are waiting in %s", waiting, self.folder)
-                return
-            await asyncio.sleep(PROBE_S)
-
-    async def _stop_tasks(self) -> None:
-        await self._delivery.stop()
-        polls = [task for task in self._polls.values() if not task.done()]
-        for task in polls:
-            task.cancel()
-        await asyncio.gather(*self._polls.values(), return_exceptions=True)
+            if not self.roster.complete:
+                await self.register()
+            await self.run()
+            return await self.read_back()
+        finally:
+            if opened_here:
+                await self.close()
 
     # -- what is kept -------------------------------------------------------------------------
 
     def _note_about(self, **facts: object) -> None:
         self.outbox.note_about(**{k: json.dumps(v, default=str) for k, v in facts.items()})
 
-    def _note_facts(self, wall_s: float, stopped: bool) -> None:
+    def _note_facts(self, meter: Meter, wall_s: float, stopped: bool) -> None:
         approved = int(self.roster.approved.sum())
         self._note_about(
             run_id=self.run_id,
             vens=len(self.roster.vens),
             resources=approved,
             loads=approved * len(LOADS),
-            measured=self._meter.measured,
-            measured_watt_s=self._meter.measured_ws,
+            measured=meter.measured,
+            measured_watt_s=meter.measured_ws,
             wall_s=round(wall_s, 3),
             dialect=self.config.dialect,
             transport=self.config.transport,
             vtn_url=self.url,
             seed=self.config.seed,
             speed=str(self.config.speed),
-            start=self.start.isoformat(),
+            start=self.starts_at.isoformat(),
             stopped=stopped,
         )
-
-    def _say_cycle(self, sent: int) -> None:
-        resources = int(self.roster.approved.sum())
-        log.info("Report generation complete: %d reports sent for %d resources", sent, resources)
 
 
 def _guard(config: LabConfig) -> None:
@@ -391,10 +368,9 @@ def _fleet_of(config: LabConfig) -> Fleet:
     return fleet.only(min(config.vens, fleet.n_vens))
 
 
-def _run_id(config: LabConfig) -> str:
-    """Return a name no other run has; the run folder's own, where one is given."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    return Path(config.out_dir).name or f"run-{stamp}-{secrets.token_hex(2)}"
+def _new_run_id() -> str:
+    """Return a name no other run has, at whichever VTN."""
+    return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def _make_folder(folder: Path) -> None:

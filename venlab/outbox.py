@@ -99,6 +99,7 @@ class Taken(NamedTuple):
     name: str
     ven: int
     cycle: int
+    readings: int
     unanswered: int
     body: bytes
 
@@ -222,14 +223,11 @@ class Outbox:
         self._tell(lambda c: c.execute("INSERT INTO events_applied VALUES (?,?,?,?,?,?,?)", row))
 
     async def keep_heard(self, rows: Iterable[tuple[str, int, int]], *, anew: bool) -> None:
-        """Keep what the VTN says it holds: name, readings, sum of powers [W]."""
+        """Keep what the VTN says it holds: name, readings, sum of powers [W].
 
-        def keep(c: sqlite3.Connection) -> None:
-            if anew:
-                c.execute("DELETE FROM heard")
-            c.executemany("INSERT OR REPLACE INTO heard VALUES (?,?,?)", rows)
-
-        await self._ask(keep)
+        A report that was sent, got no answer and is heard is acknowledged by that.
+        """
+        await self._ask(lambda c: _keep_heard(c, self.destination, rows, anew))
 
     async def counts(self) -> Counts:
         """Return the readings by what became of them, for this destination."""
@@ -345,7 +343,7 @@ def _append(
 
 def _take(c: sqlite3.Connection, destination: str, limit: int) -> list[Taken]:
     rows = c.execute(
-        "SELECT id, name, ven, cycle, unanswered, body FROM deliveries"
+        "SELECT id, name, ven, cycle, readings, unanswered, body FROM deliveries"
         " WHERE state = 'waiting' AND destination = ?1 AND cycle ="
         " (SELECT min(cycle) FROM deliveries WHERE state = 'waiting' AND destination = ?1)"
         " ORDER BY id LIMIT ?2",
@@ -363,6 +361,19 @@ def _settle(c: sqlite3.Connection, outcomes: Sequence[Settled]) -> None:
         "UPDATE deliveries SET state = ?, status = ?, words = ?, unanswered = unanswered + ?"
         " WHERE id = ? AND state = 'in flight'",
         [(o.state, o.status, o.words or None, o.unanswered, o.id) for o in outcomes],
+    )
+
+
+def _keep_heard(
+    c: sqlite3.Connection, destination: str, rows: Iterable[tuple[str, int, int]], anew: bool
+) -> None:
+    if anew:
+        c.execute("DELETE FROM heard")
+    c.executemany("INSERT OR REPLACE INTO heard VALUES (?,?,?)", rows)
+    c.execute(
+        "UPDATE deliveries SET state = 'acknowledged' WHERE state = 'waiting' AND unanswered > 0"
+        " AND destination = ? AND name IN (SELECT name FROM heard)",
+        (destination,),
     )
 
 

@@ -41,6 +41,11 @@ class Roster:
         self.resource_ids: dict[int, str] = {}
         self.approved = fleet.approved.copy()
 
+    @property
+    def complete(self) -> bool:
+        """Whether every VEN and every resource is registered."""
+        return bool(self.vens) and len(self.resource_ids) == self._fleet.n_resources
+
     async def register(self, client: Client, progress: Callable[[int, int], None]) -> None:
         """Register all VENs, then all resources; repeatable, what is there is found by its name.
 

@@ -1,0 +1,256 @@
+"""Plays the agenda of one run: poll, simulate, sample, send, and keep how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from venlab.client import Client
+from venlab.clock import Agenda, Clock, Kind, Tick
+from venlab.config import LabConfig
+from venlab.delivery import Delivery
+from venlab.errors import VtnError
+from venlab.eventwatch import EventWatch
+from venlab.fleet import END_USES, Fleet
+from venlab.model import Event
+from venlab.outbox import Outbox, TickRow
+from venlab.report import Formatter
+from venlab.roster import Roster
+from venlab.simulator import Meter, Simulator
+
+__all__ = ["Player", "Status"]
+
+log = logging.getLogger("venlab.lab")
+
+PROBE_S = 0.5  # wait between two looks at a VTN that is away while a run drains
+POWER_KEPT = 2000  # steps of fleet power that are kept for a live picture
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run is going, for whoever watches: counts are readings."""
+
+    state: str
+    schedule_s: float = 0.0
+    end_s: float = 0.0
+    cycle: int = 0
+    cycles: int = 0
+    measured: NDArray[np.int64] | None = None
+    acknowledged: NDArray[np.int64] | None = None
+    rejected: NDArray[np.int64] | None = None
+    lag_s: float = 0.0
+    vtn_up: bool = True
+    power_kw: tuple[tuple[datetime, NDArray[np.float64]], ...] = ()
+    events: tuple[Event, ...] = ()
+    problem: str = ""
+
+    @property
+    def waiting(self) -> int:
+        """Readings that are measured and not yet settled."""
+        if self.measured is None or self.acknowledged is None or self.rejected is None:
+            return 0
+        return int((self.measured - self.acknowledged - self.rejected).sum())
+
+
+class Player:
+    """One run's timed loops.
+
+    Parameters
+    ----------
+    config : LabConfig
+        Intervals, speed, tries.
+    fleet : Fleet
+        Whose loads they are.
+    simulator : Simulator
+        At step 0.
+    roster : Roster
+        Everybody registered.
+    client : Client
+        The VTN.
+    outbox : Outbox
+        Where readings are kept.
+    run_id : str
+        First part of every report's name.
+    """
+
+    def __init__(
+        self,
+        config: LabConfig,
+        *,
+        fleet: Fleet,
+        simulator: Simulator,
+        roster: Roster,
+        client: Client,
+        outbox: Outbox,
+        run_id: str,
+    ) -> None:
+        self._simulator, self._roster = simulator, roster
+        self._client, self._outbox = client, outbox
+        self.clock = Clock(config.speed)
+        self.meter = Meter(simulator.time_of(0), config.step, config.interval_min)
+        self._formatter = Formatter(fleet, client.dialect, roster.vens, roster.resource_ids, run_id)
+        self._delivery = Delivery(
+            outbox,
+            client,
+            roster.vens,
+            tries=config.tries,
+            in_flight=config.in_flight,
+            on_cycle=self._say_cycle,
+        )
+        self._watch = EventWatch()
+        self._polls: dict[Kind, asyncio.Task[None]] = {}
+        self._agenda = Agenda(
+            {
+                Kind.EVENTS: config.events_every_s,
+                Kind.SIMULATE: config.simulate_every_s,
+                Kind.SAMPLE: config.report_every_s,
+                Kind.STATUS: config.status_every_s,
+                Kind.HEARTBEAT: config.heartbeat_every_s,
+            },
+            end_s=config.steps * config.simulate_every_s,
+        )
+        self._end = simulator.time_of(config.steps)
+        self._end_s = config.steps * config.simulate_every_s
+        self._cycle = 0
+        self._lag_s = 0.0
+        self._ven_of_load = np.repeat(fleet.resource_ven, len(END_USES))
+        self._measured = np.zeros(fleet.n_vens, np.int64)
+        self._power_kw: deque[tuple[datetime, NDArray[np.float64]]] = deque(maxlen=POWER_KEPT)
+        self._vtn_up = True
+
+    async def play(self) -> None:
+        """Play every tick when it is due, to the end."""
+        handlers: dict[Kind, Callable[[Tick], Awaitable[None]]] = {
+            Kind.EVENTS: self._poll_events,
+            Kind.SIMULATE: self._simulate,
+            Kind.SAMPLE: self._sample,
+            Kind.SEND: self._send,
+            Kind.STATUS: self._check_status,
+            Kind.HEARTBEAT: self._heartbeat,
+        }
+        self.clock.begin()
+        async with aclosing(self._agenda.play(self.clock)) as ticks:
+            async for tick, lag_s, skip in ticks:
+                self._lag_s = lag_s
+                running = self._polls.get(tick.kind)
+                skipped = skip or (running is not None and not running.done())
+                began = time.perf_counter()
+                if not skipped:
+                    await self._begin(tick, handlers[tick.kind])
+                took_s = None if skipped else time.perf_counter() - began
+                kind = tick.kind.name.lower()
+                self._outbox.note_tick(TickRow(kind, tick.n, tick.at_s, lag_s, took_s, skipped))
+
+    async def drain(self, longest_s: float) -> None:
+        """Send what waits, for at most so long; then say what is left."""
+        deadline = time.monotonic() + longest_s
+        while True:
+            self._delivery.kick()
+            left_s = max(0.0, deadline - time.monotonic())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._delivery.settled(), left_s)
+            waiting = (await self._outbox.counts()).waiting
+            if not waiting:
+                return
+            if time.monotonic() + PROBE_S > deadline:
+                log.warning("%d readings are waiting in %s", waiting, self._outbox.path)
+                return
+            await asyncio.sleep(PROBE_S)
+
+    async def end(self) -> None:
+        """End what is under way beside the agenda; what is not sent by then waits."""
+        await self._delivery.stop()
+        polls = list(self._polls.values())
+        for task in polls:
+            task.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+
+    def status(self, state: str, problem: str = "") -> Status:
+        """Return how the run is going."""
+        return Status(
+            state,
+            self.clock.schedule_s(),
+            self._end_s,
+            self._cycle,
+            self._agenda.cycles,
+            self._measured.copy(),
+            self._delivery.acknowledged.copy(),
+            self._delivery.rejected.copy(),
+            self._lag_s,
+            self._vtn_up and self._delivery.reachable,
+            tuple(self._power_kw),
+            self._watch.recent,
+            problem,
+        )
+
+    async def _begin(self, tick: Tick, handler: Callable[[Tick], Awaitable[None]]) -> None:
+        """Await what a tick does; a poll at a finite speed goes beside, so nothing waits for it."""
+        if not tick.kind.may_be_skipped:
+            await handler(tick)
+        elif self.clock.waits:
+            # An empty context: else headless kernels lose what the task logs after its cell.
+            self._polls[tick.kind] = asyncio.create_task(
+                self._polled(tick, handler), context=contextvars.Context()
+            )
+        else:
+            await self._polled(tick, handler)
+
+    async def _polled(self, tick: Tick, handler: Callable[[Tick], Awaitable[None]]) -> None:
+        """Ask the VTN; a VTN that is away or refuses costs an answer, never the run."""
+        try:
+            await handler(tick)
+            self._vtn_up = True
+        except VtnError as error:
+            self._vtn_up = error.status is not None
+            log.warning("%s at %g s: %s", tick.kind.name.lower(), tick.at_s, error)
+
+    async def _poll_events(self, _tick: Tick) -> None:
+        await self._watch.poll(self._client, self._roster.vens)
+
+    async def _simulate(self, tick: Tick) -> None:
+        for event in self._watch.take():
+            self._outbox.note_event(self._simulator.index, event)
+        begin = self._simulator.time_of(self._simulator.index)
+        power_kw = self._simulator.step()
+        self._meter_power(begin, power_kw)
+        if tick.n:
+            log.info("Advanced simulation to timestamp index %d", tick.n)
+
+    def _meter_power(self, begin: datetime, power_kw: NDArray[np.float32]) -> None:
+        self.meter.add(power_kw)
+        approved = power_kw.reshape(-1, len(END_USES))[self._roster.approved]
+        self._power_kw.append((begin, approved.sum(axis=0, dtype=np.float64)))
+
+    async def _sample(self, tick: Tick) -> None:
+        sample = self.meter.read(self._roster.approved, end=self._end)
+        row, frozen = self._formatter.freeze(sample, tick.n)
+        await self._outbox.append(row, frozen)
+        there = self._ven_of_load[sample.watts >= 0]
+        self._measured += np.bincount(there, minlength=len(self._measured))
+        self._cycle = tick.n + 1
+
+    async def _send(self, _tick: Tick) -> None:
+        self._delivery.kick()
+        if not self.clock.waits:
+            await self._delivery.settled()
+
+    async def _check_status(self, _tick: Tick) -> None:
+        await self._roster.read_status(self._client)
+
+    async def _heartbeat(self, _tick: Tick) -> None:
+        await self._client.greet()
+        log.info("Active VENs: %d", len(self._roster.vens))
+
+    def _say_cycle(self, sent: int) -> None:
+        resources = int(self._roster.approved.sum())
+        log.info("Report generation complete: %d reports sent for %d resources", sent, resources)
