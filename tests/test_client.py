@@ -10,6 +10,7 @@ import pytest
 from tests.scripted import Reply, Request, scripted
 from venlab.client import Client
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
+from venlab.fasttransport import FastTransport
 from venlab.model import Ven
 from venlab.outbox import Attempt
 from venlab.secret import Secret
@@ -19,9 +20,21 @@ from venlab.wire import dialect
 OK = (200, b'{"status": "ok"}')
 
 
+TRANSPORTS: list[type[HttpxTransport] | type[FastTransport]] = [HttpxTransport, FastTransport]
+
+
+@pytest.fixture(params=TRANSPORTS, ids=lambda t: t.__name__, autouse=True)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every rule of this file holds for both transports."""
+    monkeypatch.setattr("tests.test_client.Carrier", request.param)
+
+
+Carrier: type[HttpxTransport] | type[FastTransport] = HttpxTransport
+
+
 def client_of(url: str, token: str = "", **more: object) -> Client:
     return Client(
-        HttpxTransport(url, timeout_s=1),
+        Carrier(url, timeout_s=1),
         dialect("flat"),
         Secret(token),
         **more,  # type: ignore[arg-type]
@@ -74,7 +87,7 @@ async def test_nobody_there() -> None:
 def test_a_url_that_is_none(url: str) -> None:
     """It is refused when the client is made, with an example."""
     with pytest.raises(ConfigError, match="vtn_url"):
-        HttpxTransport(url)
+        Carrier(url)
 
 
 async def test_a_vtn_without_the_extension_is_greeted_by_its_events() -> None:

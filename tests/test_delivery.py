@@ -15,6 +15,7 @@ from tests.scripted import Reply, Request, Scripted, scripted
 from tests.test_outbox import report, row
 from venlab.client import Client
 from venlab.delivery import Delivery
+from venlab.fasttransport import FastTransport
 from venlab.model import Ven
 from venlab.outbox import Counts, Outbox
 from venlab.transport import HttpxTransport
@@ -22,6 +23,15 @@ from venlab.wire import dialect
 
 VENS = [Ven("v0", "Aabenraa", "aabenraa")]
 CREATED = (201, b'{"id": "r"}')
+
+
+Carrier: type[HttpxTransport] | type[FastTransport] = HttpxTransport
+
+
+@pytest.fixture(params=[HttpxTransport, FastTransport], ids=lambda t: t.__name__, autouse=True)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every rule of this file holds for both transports."""
+    monkeypatch.setattr("tests.test_delivery.Carrier", request.param)
 
 
 class Bench:
@@ -49,7 +59,7 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     async with scripted(reply) as vtn:
         outbox = Outbox(folder / "run.sqlite")
-        client = Client(HttpxTransport(vtn.url, timeout_s=2), dialect("flat"))
+        client = Client(Carrier(vtn.url, in_flight=in_flight, timeout_s=2), dialect("flat"))
         delivery = Delivery(outbox, client, VENS, tries=tries, in_flight=in_flight)
         yield Bench(outbox, delivery, vtn)
         await delivery.stop()

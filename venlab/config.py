@@ -85,8 +85,10 @@ class LabConfig:
 
     vtn_url: str = _setting("", "vtn", "the VTN's base url, empty = the embedded VTN")
     dialect: str = _setting("flat", "vtn", "which JSON the VTN speaks", choices=("flat",))
-    transport: str = _setting("httpx", "vtn", "what carries the requests", choices=("httpx",))
-    in_flight: int = _setting(8, "vtn", "requests at the same time", low=1, high=8)
+    transport: str = _setting(
+        "httpx", "vtn", "what carries the requests", choices=("httpx", "fast")
+    )
+    in_flight: int = _setting(8, "vtn", "requests at the same time", low=1, high=64)
     timeout_s: float = _setting(10.0, "vtn", "longest wait for an answer [s]", above=0)
     allow_writes: bool = _setting(False, "vtn", "may create things on an outside VTN")
 
@@ -119,6 +121,8 @@ class LabConfig:
         step_s = round(self.step * 60, 9)
         if step_s % 1 or (QUARTER_S % step_s and step_s % QUARTER_S):
             yield f"a step is {step_s:g} s, it must divide 15 min or be a multiple of it"
+        if self.transport == "httpx" and self.in_flight > 8:
+            yield f"in_flight is {self.in_flight}: httpx slows down past 8, use transport = 'fast'"
         try:
             self.start_utc()
         except DataError as error:

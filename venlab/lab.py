@@ -20,6 +20,7 @@ from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import ConfigError, NoAnswer, Refused, RunError, StoreError
+from venlab.fasttransport import FastTransport
 from venlab.fleet import LOADS, Fleet
 from venlab.outbox import Outbox
 from venlab.player import Player, Status
@@ -266,12 +267,11 @@ class Lab:
             await self.vtn.start()
             url, credential = self.vtn.flat_url, self.vtn.credential
             log.info("Embedded VTN is up at %s", url)
-        transport = HttpxTransport(
-            url, in_flight=self.config.in_flight, timeout_s=self.config.timeout_s
-        )
+        transport = FastTransport if self.config.transport == "fast" else HttpxTransport
+        carrier = transport(url, in_flight=self.config.in_flight, timeout_s=self.config.timeout_s)
         self.url = url
         self.client = Client(
-            transport, dialect(self.config.dialect), credential, self.outbox.note_attempt
+            carrier, dialect(self.config.dialect), credential, self.outbox.note_attempt
         )
         await self.client.greet()
         if self.vtn:

@@ -15,7 +15,7 @@ import httpx
 
 from venlab.errors import ConfigError, NoAnswer
 
-__all__ = ["Answer", "HttpxTransport", "Transport", "is_loopback"]
+__all__ = ["Answer", "HttpxTransport", "Transport", "checked_url", "is_loopback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,20 @@ def is_loopback(url: str) -> bool:
     return host in {"localhost", "::1"} or host.startswith("127.")
 
 
+def checked_url(url: str) -> str:
+    """Return a base url without its last slash; a ConfigError where it is none.
+
+    Examples
+    --------
+    >>> checked_url("http://127.0.0.1:8080/flat/")
+    'http://127.0.0.1:8080/flat'
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"vtn_url is {url!r}", "write it as http://127.0.0.1:8080/flat")
+    return url.rstrip("/")
+
+
 class HttpxTransport:
     """HTTP by httpx, one pool of connections for each running loop.
 
@@ -78,10 +92,7 @@ class HttpxTransport:
     def __init__(
         self, base_url: str, *, in_flight: int = 8, timeout_s: float = 10.0, app: Any = None
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError(f"vtn_url is {base_url!r}", "write it as http://127.0.0.1:8080/flat")
-        self._base_url = base_url.rstrip("/")
+        self._base_url = checked_url(base_url)
         self._in_flight = in_flight
         timeout = httpx.Timeout(timeout_s, pool=None)
         self._extensions = {"timeout": timeout.as_dict()}
@@ -90,7 +101,7 @@ class HttpxTransport:
         self._owners: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
         self._url = lru_cache(maxsize=64)(lambda path: httpx.URL(self._base_url + path))
         # One context for all pools: each would load the certificates anew, 25 ms a time.
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = ssl.create_default_context() if base_url.startswith("https") else None
 
     async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request.
