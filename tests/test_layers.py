@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import io
+import sys
 import tokenize
 from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,10 @@ LAYERS = """
     clock calendar durations model draws tasks runlog
     config
     wire profiles timeline tables
-    fleet response prices transport
+    fleet response prices transport fasttransport
     simulator report client outbox vtn
     delivery baselines embedded roster eventwatch
-    results
+    results player
     lab
     plots
     dashboard
@@ -42,7 +44,10 @@ ONLY_IN = {
     "nest_asyncio": set(),
 }
 
-CORE = ["fleet", "simulator", "report", "client", "outbox", "delivery", "lab"]
+# Libraries that come as a part of one that pyproject.toml names.
+PARTS = {"starlette", "pydantic", "pydantic_core", "jupyter_client", "nbformat"}
+
+CORE = ["fleet", "simulator", "report", "client", "outbox", "delivery", "player", "lab"]
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 
 
@@ -81,7 +86,7 @@ def test_imports_point_up_the_table(path: Path) -> None:
     """A module knows only its own layer and those above it."""
     here = part(dotted(path))
     assert here in LAYER, f"{here} stands in no layer: give it one"
-    below = {name for name in ours(path) if LAYER[part(name)] > LAYER[here]}
+    below = {name for name in ours(path) if LAYER.get(part(name), 99) > LAYER[here]}
     assert not below
 
 
@@ -100,6 +105,16 @@ def test_a_library_has_one_home(library: str) -> None:
         if any(name.split(".")[0] == library for name in imported(path))
     }
     assert users <= ONLY_IN[library]
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Each library that the package imports stands in pyproject.toml: a fresh install has it."""
+    pyproject = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    homes = packages_distributions()
+    libraries = {name.split(".")[0] for path in MODULES for name in imported(path)}
+    foreign = libraries - set(sys.stdlib_module_names) - {"venlab"} - PARTS
+    names = {library: homes.get(library, [library])[0].replace("_", "-") for library in foreign}
+    assert not {n for n in names.values() if f'"{n.lower()}' not in pyproject}
 
 
 @pytest.mark.parametrize("name", ["lab", "embedded"])
