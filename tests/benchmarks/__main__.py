@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import lab_rows, vtn_reports
+from tests.benchmarks import fleet_rows, lab_rows, vtn_reports
 from tests.benchmarks.table import Row, line
 
 GROUPS: dict[str, Callable[[], Iterator[Row] | list[Row]]] = {
@@ -17,6 +17,9 @@ GROUPS: dict[str, Callable[[], Iterator[Row] | list[Row]]] = {
     "fleet": lab_rows.full_fleet,
     "step": lab_rows.full_step,
     "cycle": lab_rows.reference_cycle,
+    "fast": fleet_rows.fast_cycle,
+    "full": fleet_rows.full_flat,
+    "memory": fleet_rows.memory,
     "vtn": vtn_reports.rows,
     "drift": lab_rows.drift,
 }
