@@ -83,8 +83,8 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> None:
         ready["credential_file"] = _write(path, credential)
         stack.callback(path.unlink, missing_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM):
-        # The server ends on them, then raises them again, which must not kill us half-way out.
-        signal.signal(number, lambda *_: None)
+        # Before the loop runs too; and the server raises them again, half-way out.
+        signal.signal(number, server.handle_exit)
     # What is there now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
@@ -98,9 +98,11 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        if not 0 <= port < 2**16:
+            raise OSError("a port is 0 to 65535")
         return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]
         said = f"cannot listen on {host} port {port}: {reason}"
         raise ConfigError(said, "take another port, or 0 for a free one") from None
 

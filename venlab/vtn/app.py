@@ -79,8 +79,10 @@ class _Front:
         except ClientDisconnect:
             return
 
+        read: list[Message] = [{"type": "http.request", "body": body}]
+
         async def again() -> Message:
-            return {"type": "http.request", "body": body}
+            return read.pop() if read else await receive()
 
         # Whatever type a body claims, it is JSON.
         headers = [header for header in scope["headers"] if header[0] != b"content-type"]
