@@ -27,7 +27,6 @@ from venlab.platforms import notebooks_dir
 __all__ = ["main"]
 
 DONE, FAILED, BAD_INPUT, MISSED, INTERRUPTED = 0, 1, 2, 3, 130
-CELL_S = 3600.0  # longest wait for one cell, beside the time that its schedule takes
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -86,7 +85,7 @@ def _run(words: list[str]) -> int:
     planned_s = _planned_s(notebook, values)
     requirements = [_requirement(text) for text in args.require]
     with _extra("venlab run"):
-        from venlab.runs import run_notebook, shown
+        from venlab.runs import CELL_S, run_notebook, shown
     folder = _make_folder(notebook.name, args.out, values.pop("out_dir", ""))
     if "out_dir" in notebook.parameters:
         values["out_dir"] = str(folder)
@@ -99,7 +98,7 @@ def _run(words: list[str]) -> int:
             html=args.html,
             say=_say,
             verbose=args.verbose,
-            timeout_s=CELL_S + 2 * planned_s,
+            timeout_s=CELL_S + 2 * planned_s,  # a schedule at speed 1 may take a day
         )
     except KeyboardInterrupt:
         _complain(f"interrupted; what there is stands in {folder}")
@@ -189,17 +188,13 @@ def _holds(requirement: re.Match[str], summary: Mapping[str, Any]) -> bool:
         keys = ", ".join(summary) or "none: the notebook wrote no summary.json"
         raise ConfigError(f"{problem}: the summary has no {key}", f"its keys are {keys}")
     try:
-        other = summary[limit] if limit in summary else _literal(limit)
+        other = summary[limit] if limit in summary else json.loads(limit)
+    except ValueError:
+        other = limit  # a bare word is a text
+    try:
         return summary[key] is not None and COMPARE[sign](summary[key], other)
     except TypeError:
         raise ConfigError(f"{problem}: {key} is {summary[key]!r}, no such comparison") from None
-
-
-def _literal(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _describe(notebook: Notebook) -> None:

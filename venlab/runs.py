@@ -29,7 +29,7 @@ from venlab.notebooks import open_notebook
 
 __all__ = ["RunResult", "run_notebook", "shown"]
 
-CELL_S = 3600.0
+CELL_S = 3600.0  # longest wait for one cell
 SOCKET_PATH_MAX = 80  # a Unix socket's path ends at 104 to 108 characters, with its port
 
 
@@ -76,7 +76,7 @@ def run_notebook(
         Naming the cell that failed and its error; the executed notebook is kept.
     """
     notebook = open_notebook(str(path))
-    executed, words = out_dir / f"{notebook.name}.ipynb", out_dir / "kernel.log"
+    executed = out_dir / f"{notebook.name}.ipynb"
     # papermill's own words about a failure: the error below says it once.
     logging.getLogger("papermill").addHandler(logging.NullHandler())
     wanted = r"(.*)" if verbose else r".*? (?:INFO venlab\.lab|(?:WARNING|ERROR) \S+) (.*)"
@@ -88,7 +88,7 @@ def run_notebook(
 
     with (
         tempfile.TemporaryDirectory(prefix="venlab-") as sockets,
-        words.open("wb") as stream,
+        _kept_if_used(out_dir / "kernel.log") as stream,
         _followed(out_dir / "lab.log", re.compile(wanted), say) as catch_up,
     ):
         try:
@@ -105,9 +105,6 @@ def run_notebook(
             )
         except (papermill.PapermillExecutionError, RuntimeError, TimeoutError) as error:
             raise RunError(_failure(error), f"the executed notebook is {executed}") from None
-        finally:
-            if not words.stat().st_size:
-                words.unlink()
     summary = _json(out_dir / "summary.json")
     report = out_dir / "report.html" if html else None
     if report:
@@ -152,7 +149,8 @@ def _own_kernel(folder: str, stream: IO[bytes]) -> type[AsyncKernelManager]:
     private = os.name == "posix" and len(folder) < SOCKET_PATH_MAX
     # Sockets in a folder of its own: kernels that start together race for TCP ports.
     sockets = {"transport": "ipc", "ip": f"{folder}/kernel"} if private else {}
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    quiet = ["-Xfrozen_modules=off"]  # else the debugger in the kernel warns at each start
+    command = [sys.executable, *quiet, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
     class OwnKernel(AsyncKernelManager):
         def __init__(self, **options: Any) -> None:
@@ -166,6 +164,17 @@ def _own_kernel(folder: str, stream: IO[bytes]) -> type[AsyncKernelManager]:
             await super().start_kernel(stdout=stream, stderr=stream, **options)
 
     return OwnKernel
+
+
+@contextmanager
+def _kept_if_used(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for what the kernel itself says; an empty one does not stay."""
+    try:
+        with path.open("wb") as stream:
+            yield stream
+    finally:
+        if not path.stat().st_size:
+            path.unlink()
 
 
 @contextmanager
