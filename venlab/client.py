@@ -139,6 +139,14 @@ class Client:
         call = self.dialect.respond(event.id, ven.id, answer)
         await self._ask("respond", call, ven=ven.name, speaker=ven.id)
 
+    async def responses(self, event: Event) -> dict[str, str]:
+        """List what VENs answered to an event, by their id."""
+
+        def page_at(skip: int, limit: int) -> Call[list[tuple[str, str]]]:
+            return self.dialect.responses(event.id, skip, limit)
+
+        return dict(await self._pages("list responses", page_at, lambda answer: answer[0]))
+
     async def post_report(self, ven: Ven, body: bytes) -> Answer:
         """Send one frozen report and return the answer, whatever its status."""
         return await self._send("report", self.dialect.post_report(body), ven.name, ven.id)

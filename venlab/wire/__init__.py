@@ -92,6 +92,9 @@ class Dialect(Protocol):
     def change_event(self, event: Event) -> Call[Event]: ...  # noqa: D102
     def cancel_event(self, event_id: str) -> Call[None]: ...  # noqa: D102
     def respond(self, event_id: str, ven_id: str, answer: str) -> Call[None]: ...  # noqa: D102
+    def responses(  # noqa: D102
+        self, event_id: str, skip: int, limit: int
+    ) -> Call[list[tuple[str, str]]]: ...
     def post_report(self, body: bytes) -> Call[None]: ...  # noqa: D102
     def heard(self, run_id: str, after: str, limit: int) -> Call[list[Heard]]: ...  # noqa: D102
     def explain(self, body: bytes) -> str: ...  # noqa: D102

@@ -61,6 +61,11 @@ class _EventAnswer(Struct):
     targets: list[str] | None = None
 
 
+class _ResponseAnswer(Struct):
+    ven_id: str
+    response_type: str
+
+
 class _HeardPayload(Struct, gc=False):
     values: list[float]
 
@@ -105,6 +110,7 @@ _read_resources = _reader(list[_ResourceAnswer])
 _read_programs = _reader(list[_ProgramAnswer])
 _read_events = _reader(list[_EventAnswer])
 _read_event = _reader(_EventAnswer)
+_read_responses = _reader(list[_ResponseAnswer])
 _read_heard = _reader(list[_HeardReport])
 _read_problem = _reader(_Problem)
 _read_report = _reader(ReportRequest)
@@ -185,6 +191,11 @@ class Flat:
             {"event_id": event_id, "response_type": answer, "ven_id": ven_id}
         )
         return Call("POST", f"/events/{quote(event_id, safe='')}/responses", _ignore, body)
+
+    def responses(self, event_id: str, skip: int, limit: int) -> Call[list[tuple[str, str]]]:
+        """List who answered an event, and what (extension)."""
+        path = f"/events/{quote(event_id, safe='')}/responses?skip={skip}&limit={limit}"
+        return Call("GET", path, _responses)
 
     def post_report(self, body: bytes) -> Call[None]:
         """Send one frozen report."""
@@ -318,6 +329,10 @@ def _event(status: int, body: bytes) -> Event:
 
 def _events(status: int, body: bytes) -> list[Event]:
     return [_event_of(answer) for answer in _read_events(status, body)]
+
+
+def _responses(status: int, body: bytes) -> list[tuple[str, str]]:
+    return [(r.ven_id, r.response_type) for r in _read_responses(status, body)]
 
 
 def _event_body(event: Event) -> bytes:
