@@ -308,3 +308,31 @@ def test_fleet_run_with_other_parameters(capsys: pytest.CaptureFixture[str]) -> 
     assert (summary["vens"], summary["seed"], summary["cycles"]) == (2, 3, 4)
     assert summary["measured_kwh"] == summary["heard_kwh"] > 0
     assert "Active VENs: 2" in capsys.readouterr().out
+
+
+def test_a_persons_lab_toml_wins_over_a_notebooks_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A notebook's default, then the file, then -p."""
+    monkeypatch.chdir(tmp_path)
+    text = "[fleet]\nvens = 1\nseed = 9\n[simulation]\nsimulated_hours = 0.25\n"
+    (tmp_path / "lab.toml").write_text(text, encoding="utf-8")
+    assert main(["run", "fleet_run", "--out", "run", "-p", "seed", "11", "--no-html"]) == 0
+    said = json.loads((tmp_path / "run" / "params.json").read_text(encoding="utf-8"))
+    assert (said["vens"], said["simulated_hours"], said["seed"]) == (1, 0.25, 11)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("requirement", "words"),
+    [("pony>3", "the summary has no pony"), ("measured>>3", "cannot be read"), ("x", "cannot be")],
+)
+def test_a_require_that_cannot_be_met_is_refused_before_the_run(
+    requirement: str,
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing runs for half a minute to end in a typing mistake."""
+    assert main(["run", "fleet_run", "--require", requirement]) == 2
+    assert words in capsys.readouterr().err
+    assert list(Path.cwd().iterdir()) == []

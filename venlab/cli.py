@@ -23,6 +23,8 @@ from venlab import config
 from venlab.errors import ConfigError, RunError, StoreError, VenlabError, VtnError
 from venlab.notebooks import Notebook, open_notebook, shipped
 from venlab.platforms import notebooks_dir
+from venlab.results import SUMMARY_KEYS
+from venlab.tables import near
 
 __all__ = ["main"]
 
@@ -81,12 +83,14 @@ def _run(words: list[str]) -> int:
     if args.help:
         _describe(notebook)
         return DONE
-    values = notebook.values(args.parameter)
+    own = config.own_file()
+    values = {name: own[name] for name in notebook.parameters if name in own}
+    values |= notebook.values(args.parameter)
     planned_s = _planned_s(notebook, values)
-    requirements = [_requirement(text) for text in args.require]
+    requirements = [_requirement(text, notebook) for text in args.require]
     with _extra("venlab run"):
         from venlab.runs import CELL_S, run_notebook, shown
-    folder = _make_folder(notebook.name, args.out, values.pop("out_dir", ""))
+    folder = _make_folder(notebook.name, args.out, str(values.pop("out_dir", "")))
     if "out_dir" in notebook.parameters:
         values["out_dir"] = str(folder)
     _say(f"{notebook.name} → {folder}")
@@ -174,11 +178,18 @@ def _make_folder(name: str, *asked: str) -> Path:
     return folder
 
 
-def _requirement(text: str) -> re.Match[str]:
+def _requirement(text: str, notebook: Notebook) -> re.Match[str]:
     """Read ``success_rate>=0.99``: a key of the summary, and a value or another key."""
-    if found := re.fullmatch(r"\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*(.+?)\s*", text):
-        return found
-    raise ConfigError(f"--require {text!r} cannot be read", 'write it like "success_rate>=0.99"')
+    found = re.fullmatch(r"\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*([^<>=!]+?)\s*", text)
+    if not found:
+        example = 'write it like "success_rate>=0.99"'
+        raise ConfigError(f"--require {text!r} cannot be read", example)
+    if notebook.path in shipped().values() and found[1] not in SUMMARY_KEYS:
+        raise ConfigError(
+            f"--require {text!r}: the summary has no {found[1]}{near(found[1], SUMMARY_KEYS)}",
+            f"its keys are {', '.join(SUMMARY_KEYS)}",
+        )
+    return found
 
 
 def _holds(requirement: re.Match[str], summary: Mapping[str, Any]) -> bool:

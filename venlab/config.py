@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import math
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from venlab.errors import ConfigError, DataError
 from venlab.platforms import data_dir
 from venlab.secret import Secret
 
-__all__ = ["LabConfig", "describe", "params"]
+__all__ = ["LabConfig", "check_value", "describe", "own_file", "params"]
 
 TOKEN_VARIABLE = "VENLAB_TOKEN"
 TOML_VARIABLE = "VENLAB_TOML"
@@ -101,6 +102,8 @@ class LabConfig:
 
     out_dir: str = _setting("", "run", "the run folder, empty = a new one under runs/")
 
+    town: str = _setting("Viborg", "lesson", "the town that a lesson looks at, by name or town_id")
+
     token: Secret = dataclasses.field(default_factory=lambda: Secret(""))
 
     def __post_init__(self) -> None:
@@ -121,6 +124,8 @@ class LabConfig:
         step_s = round(self.step * 60, 9)
         if step_s % 1 or (QUARTER_S % step_s and step_s % QUARTER_S):
             yield f"a step is {step_s:g} s, it must divide 15 min or be a multiple of it"
+        if self.vtn_url and not re.match(r"https?://[^/\s]", self.vtn_url):
+            yield f"vtn_url is {self.vtn_url!r}, write it as http://127.0.0.1:8080/flat"
         if self.transport == "httpx" and self.in_flight > 8:
             yield f"in_flight is {self.in_flight}: httpx slows down past 8, use transport = 'fast'"
         try:
@@ -182,6 +187,18 @@ class LabConfig:
         values.update(_known(arguments))
         token = Secret(env.get(TOKEN_VARIABLE, ""))
         return cls(**{"token": token, **values})
+
+
+def own_file(env: Mapping[str, str] | None = None) -> dict[str, Value]:
+    """Return what a person's own ``lab.toml`` says; nothing where only the shipped one is there.
+
+    Raises
+    ------
+    ConfigError
+        A key or value that is not allowed.
+    """
+    path = _toml_path(None, os.environ if env is None else env)
+    return {} if path == data_dir() / "lab.toml" else _read_toml(path)
 
 
 def params(cell: Mapping[str, Any] | None = None, /, **values: Any) -> LabConfig:

@@ -19,12 +19,19 @@ from venlab.fleet import END_USES, LOADS, Fleet
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RUN_FILE", "Check", "Results"]
+__all__ = ["RUN_FILE", "SUMMARY_KEYS", "Check", "Results"]
 
 RUN_FILE = "run.sqlite"
 NAMES_SHOWN = 5
 WATT_S_PER_KWH = 3.6e6
-_AS_TOLD = ("wall_s", "start", "speed", "dialect", "transport", "vtn_url", "seed", "stopped")
+# fmt: off
+SUMMARY_KEYS = (
+    "run_id", "vens", "resources", "loads", "cycles", "measured", "acknowledged", "rejected",
+    "waiting", "heard", "measured_kwh", "heard_kwh", "complete", "success_rate",
+    "reports_per_s", "latency_ms_p50", "latency_ms_p99", "worst_lag_s", "wall_s", "start",
+    "speed", "dialect", "transport", "vtn_url", "seed", "stopped",
+)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -136,11 +143,10 @@ class Results:
 
     def summary(self) -> dict[str, Any]:
         """Return the run in some thirty numbers, as ``summary.json`` keeps them."""
-        about, check = self.about, self.check()
-        latency_ms = self._latencies_ms()
-        wall_s = about["wall_s"]
-        return {
-            **{key: about[key] for key in ("run_id", "vens", "resources", "loads")},
+        check, latency_ms = self.check(), self._latencies_ms()
+        told = self.about
+        wall_s = told["wall_s"]
+        found = {
             "cycles": self._one("SELECT count(*) FROM readings"),
             "measured": check.measured,
             "acknowledged": check.acknowledged,
@@ -155,8 +161,8 @@ class Results:
             "latency_ms_p50": _percentile(latency_ms, 50),
             "latency_ms_p99": _percentile(latency_ms, 99),
             "worst_lag_s": round(self._one("SELECT max(lag_s) FROM ticks") or 0.0, 4),
-            **{key: about[key] for key in _AS_TOLD},
         }
+        return {key: (told | found)[key] for key in SUMMARY_KEYS}
 
     # -- as tables -----------------------------------------------------------------------------
 

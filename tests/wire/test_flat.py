@@ -113,7 +113,7 @@ def test_an_event_survives_the_wire() -> None:
     [
         (b'{"detail":[{"loc":["body","start"],"msg":"bad"}]}', "body.start: bad"),
         (b'{"detail":"no such VEN"}', "no such VEN"),
-        (b"<html>proxy</html>", "<html>proxy</html>"),
+        (b"<html>\n<b>proxy</b> says no</html>", "proxy says no"),
         (b"\xff\xfe", "\ufffd\ufffd"),
         (b"", ""),
     ],

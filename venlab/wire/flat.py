@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -211,7 +212,8 @@ class Flat:
         try:
             detail = _read_problem(0, body).detail
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return body[:200].decode("utf-8", "replace")
+            # Somebody who is no VTN: a page, most often; its words without its tags.
+            return " ".join(re.sub(r"<[^>]*>", " ", body[:500].decode("utf-8", "replace")).split())
         if isinstance(detail, str):
             return detail
         return "; ".join(f"{'.'.join(map(str, d.loc))}: {d.msg}" for d in detail)
