@@ -335,4 +335,4 @@ def test_a_require_that_cannot_be_met_is_refused_before_the_run(
     """Nothing runs for half a minute to end in a typing mistake."""
     assert main(["run", "fleet_run", "--require", requirement]) == 2
     assert words in capsys.readouterr().err
-    assert list(Path.cwd().iterdir()) == []
+    assert not Path("runs").exists()
