@@ -41,24 +41,18 @@ class Access:
         if not credential:
             raise ConfigError("the VTN's credential is empty", "give it a random one")
         self._store = store
-        self._known = {hash_of(credential.reveal().encode()): Caller(OPERATOR)}
+        self.known = {hash_of(credential.reveal().encode()): Caller(OPERATOR)}
 
     def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
         """Return who sends these headers; None if they carry no token that is known."""
         for name, value in headers:
             if name == b"authorization" and value[:7].lower() == b"bearer ":
                 token_hash = hash_of(value[7:].strip())
-                return self._known.get(token_hash) or self._find(token_hash)
+                caller = self.known.get(token_hash)
+                if caller is None and (ven := self._store.find("vens", token_hash=token_hash)):
+                    caller = self.known[token_hash] = Caller(ven["id"])
+                return caller
         return None
-
-    def forget(self, token_hash: bytes) -> None:
-        """Take a token that was replaced for unknown."""
-        self._known.pop(token_hash, None)
-
-    def _find(self, token_hash: bytes) -> Caller | None:
-        if ven := self._store.find("vens", token_hash=token_hash):
-            self._known[token_hash] = Caller(ven["id"])
-        return self._known.get(token_hash)
 
 
 def hash_of(token: bytes) -> bytes:

@@ -39,7 +39,7 @@ def fleet_routes(store: Store, access: Access) -> APIRouter:
     async def renew_token(ven_id: str, caller: Calling) -> Row:
         """Give a VEN a new token; the operator's. The old one is no longer valid."""
         caller.must_speak_for(OPERATOR)
-        access.forget(one(store, "vens", "VEN", id=ven_id)["token_hash"])
+        access.known.pop(one(store, "vens", "VEN", id=ven_id)["token_hash"], None)
         token = token_urlsafe(32)
         store.change("vens", id=ven_id, token_hash=hash_of(token.encode()))
         return {"auth_token": token}
