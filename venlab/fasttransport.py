@@ -78,7 +78,7 @@ class FastTransport:
             content = bytes(await response.bytes())
         except self._failure as error:
             raise NoAnswer(f"no answer from {self._base_url}: {_cause(error)}") from None
-        return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
+        return Answer(response.status, response.headers, content)
 
     async def close(self) -> None:
         """Close all connections."""

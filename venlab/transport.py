@@ -20,7 +20,7 @@ __all__ = ["Answer", "HttpxTransport", "Transport", "checked_url", "is_loopback"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status, headers in lower case, and the body."""
+    """What came back: status, headers (looked up in any case), and the body."""
 
     status: int
     headers: Mapping[str, str]
