@@ -22,7 +22,7 @@ import psutil
 
 from tests.benchmarks.table import Row
 
-CONNECTIONS = 32
+CONNECTIONS, LOADS = 32, 1656
 WARM_UP_S, COUNTED_S, ROUNDS = 0.3, 1.0, 3
 CREDENTIAL = "benchmark"
 REPORT = {
@@ -126,18 +126,23 @@ class Load:
     def __init__(self, flat_url: str, ven_id: str) -> None:
         parts = urlsplit(flat_url)
         self.host, self.port = parts.hostname, parts.port
-        body = json.dumps(REPORT | {"ven_id": ven_id}).replace("@", "run/aabenraa/%012d").encode()
+        body = (
+            json.dumps(REPORT | {"ven_id": ven_id})
+            .replace("@", "run/aabenraa/%04d/load_0/%010d")
+            .encode()
+        )
         head = (
             f"POST {parts.path}/reports HTTP/1.1\r\nHost: {parts.netloc}\r\n"
             f"Authorization: Bearer {CREDENTIAL}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body % 0)}\r\n\r\n"
+            f"Content-Length: {len(body % (0, 0))}\r\n\r\n"
         )
         self.template = head.encode() + body
         self.sent = self.answered = 0
 
     def request(self) -> bytes:
         self.sent += 1
-        return self.template % self.sent
+        stamp, load = divmod(self.sent, LOADS)  # in the lab's order, so scattered over the names
+        return self.template % (load, stamp)
 
     async def run(self, server: psutil.Process) -> tuple[float, float]:
         """Return the server's processor time for a report [µs], and reports per second."""

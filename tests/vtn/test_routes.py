@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -236,6 +237,9 @@ async def test_a_long_body_is_413_and_just_not_too_long_is_taken(vtn: Client) ->
         assert (await vtn("POST", path, b" " * (MAX_BODY + 1)))[0] == 413
     padding = MAX_BODY - 1000
     assert (await vtn("POST", "/reports", report("a", ven["id"], x="y" * padding)))[0] == 201
+    _, refusal = await vtn("POST", "/reports", {"x": "y" * padding})
+    assert len(refusal["detail"]) == 11
+    assert len(json.dumps(refusal)) < 2000
 
 
 async def test_the_type_a_body_claims_does_not_matter(vtn: Client) -> None:

@@ -121,5 +121,9 @@ async def worded(_request: Any, error: Any) -> Response:
         content: Any = error.detail if isinstance(error.detail, dict) else {"detail": error.detail}
         return JSONResponse(content, error.status_code, error.headers)
     detail = [{k: p.get(k) for k in ("type", "loc", "msg", "input")} for p in error.errors()]
+    for problem in detail:
+        # A member that is missing would repeat the whole body, each of them.
+        if len(to_json(problem["input"], inf_nan_mode="null")) > 2000:
+            problem["input"] = "(too long to repeat)"
     # Not JSONResponse: it fails on the infinity that a number out of range has become.
     return Response(to_json({"detail": detail}, inf_nan_mode="null"), 422, media_type=JSON)

@@ -149,7 +149,10 @@ def _open(path: Path | str) -> sqlite3.Connection:
         known = db.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION_ID
         if not known and db.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise sqlite3.DatabaseError("it is a database, but not a VTN's store")
+        # Names come scattered over their index: larger pages, written back less often, halve that.
+        db.execute("PRAGMA page_size=8192")
         db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA wal_autocheckpoint=3000")
         db.execute("PRAGMA synchronous=NORMAL")  # enough for kill -9; not for loss of power
         db.execute("PRAGMA cache_size=-65536")
         db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
