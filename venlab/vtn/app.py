@@ -58,12 +58,13 @@ class _Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        caller = self._access.caller(scope["headers"])
-        app, body = self._app, b""  # a stranger's body is not read
+        app, body, caller = self._app, b"", None  # a stranger's body is not read
+        posted = (scope["method"], scope["path"]) == ("POST", f"{FLAT}/reports")
         try:
+            caller = self._access.caller(scope["headers"])
             if caller is not None and scope["method"] in {"POST", "PUT", "PATCH"}:
                 body = await _read(receive)
-                report = decode_report(body) if scope["path"] == f"{FLAT}/reports" else None
+                report = decode_report(body) if posted else None
                 owner = self._store.owner_of(report.resource_id) if report else None
                 if report and owner == report.ven_id and caller.ven_id in (OPERATOR, owner):
                     await _send(send, *await accept(self._store, report, body))
