@@ -388,6 +388,20 @@ async def test_in_the_background(tmp_path: Path) -> None:
     assert results.check().ok
 
 
+async def test_a_run_that_was_started_is_waited_for(tmp_path: Path) -> None:
+    """A button may have begun it: `run` in the next cell gives its results, `start` refuses."""
+    async with Lab(quick(tmp_path)) as lab:
+        await lab.register()
+        lab.start()
+        with pytest.raises(RunError, match="started already"):
+            lab.start()
+        results = await lab.run()
+        assert (await lab.wait()).folder == results.folder
+        await lab.read_back()
+    assert results.check().measured == 360
+    assert results.check().ok
+
+
 async def test_a_failure_in_the_background_is_raised_at_the_next_await(tmp_path: Path) -> None:
     """And until then the status says what it was."""
     async with Lab(quick(tmp_path)) as lab:
@@ -477,6 +491,7 @@ async def test_a_wrong_token(tmp_path: Path, vtn: EmbeddedVtn) -> None:
     async with Lab(config) as lab:
         with pytest.raises(AccessDenied, match="VENLAB_TOKEN") as caught:
             await lab.register()
+        assert (lab.status.state, lab.status.problem) == ("new", str(caught.value))
     assert "wr0ng" not in str(caught.value)
 
 

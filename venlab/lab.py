@@ -126,19 +126,25 @@ class Lab:
         -----
         Repeatable: what is there already is found by its name (409), not made twice.
         """
-        self._state = "registering"
-        async with awake():
-            await self.roster.register(self.client, progress)
-            if self.vtn:
-                await self.roster.play_operator(self.client)
-            await self.roster.read_status(self.client)
-            await self.roster.enrol(self.client)
+        self._state, self._problem = "registering", ""
+        try:
+            async with awake():
+                await self.roster.register(self.client, progress)
+                if self.vtn:
+                    await self.roster.play_operator(self.client)
+                await self.roster.read_status(self.client)
+                await self.roster.enrol(self.client)
+        except BaseException as error:
+            self._state, self._problem = "new", str(error)
+            raise
         self._state = "registered"
         approved = int(self.roster.approved.sum())
         log.info("Simulator initialized with %d approved resources", approved)
 
     async def run(self) -> Results:
         """Play the agenda to its end, deliver what was measured, and return the results.
+
+        Where `start` has begun it already, a button's say, this waits for its end.
 
         Returns
         -------
@@ -150,6 +156,9 @@ class Lab:
         RunError
             Nobody is registered, or this lab has run before.
         """
+        return await (self.wait() if self._background else self._run())
+
+    async def _run(self) -> Results:
         player = self._player = self._new_player()
         began, stopped = time.monotonic(), False
         self._loop, self._state = asyncio.get_running_loop(), "running"
@@ -186,11 +195,13 @@ class Lab:
         Raises
         ------
         RunError
-            Nobody is registered, or this lab has run before.
+            This was called before.
         """
+        if self._background:
+            raise RunError(f"{self.run_id} was started already", "await lab.wait() for its results")
         # An empty context: else headless kernels lose what a task prints after its cell.
         self._background = asyncio.get_running_loop().create_task(
-            self.run(), name="venlab-run", context=contextvars.Context()
+            self._run(), name="venlab-run", context=contextvars.Context()
         )
 
     async def wait(self) -> Results:
@@ -216,7 +227,7 @@ class Lab:
     def status(self) -> Status:
         """How it is going, cheap enough to ask twice a second."""
         if self._player is None:
-            return Status(self._state)
+            return Status(self._state, problem=self._problem)
         state = "paused" if self._state == "running" and self.clock.paused else self._state
         return self._player.status(state, self._problem)
 
@@ -320,7 +331,7 @@ class Lab:
         try:
             if not self.roster.complete:
                 await self.register()
-            await self.run()
+            await self._run()
             return await self.read_back()
         finally:
             if opened_here:
