@@ -26,7 +26,7 @@ LAYERS = """
     results player
     lab
     plots
-    dashboard
+    panel dashboard
     notebooks runs
     cli
 """
@@ -45,7 +45,7 @@ ONLY_IN = {
 }
 
 # Libraries that come as a part of one that pyproject.toml names.
-PARTS = {"starlette", "pydantic", "pydantic_core", "jupyter_client", "nbformat"}
+PARTS = {"IPython", "starlette", "pydantic", "pydantic_core", "jupyter_client", "nbformat"}
 
 CORE = ["fleet", "simulator", "report", "client", "outbox", "delivery", "player", "lab"]
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

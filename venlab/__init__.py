@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from venlab.client import Client
     from venlab.clock import Agenda, Clock
     from venlab.config import LabConfig, describe, params
+    from venlab.dashboard import Dashboard
     from venlab.embedded import EmbeddedVtn
     from venlab.errors import VenlabError
     from venlab.fleet import Fleet
@@ -30,6 +31,7 @@ __all__ = [
     "Check",
     "Client",
     "Clock",
+    "Dashboard",
     "EmbeddedVtn",
     "Fleet",
     "HttpxTransport",
@@ -53,6 +55,7 @@ _HOME = {
     "Check": "results",
     "Client": "client",
     "Clock": "clock",
+    "Dashboard": "dashboard",
     "EmbeddedVtn": "embedded",
     "Fleet": "fleet",
     "HttpxTransport": "transport",
