@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
+from venlab.calendar import TZ
+from venlab.clock import Kind, Tick
 from venlab.fleet import END_USES
+from venlab.model import Event
 from venlab.results import Results
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["END_USE_COLOURS", "OUTCOME_COLOURS", "by_ven", "latency", "power"]
+__all__ = [
+    "END_USE_COLOURS",
+    "OUTCOME_COLOURS",
+    "agenda",
+    "by_ven",
+    "diversity",
+    "end_uses",
+    "heard",
+    "latency",
+    "lateness",
+    "power",
+]
 
 # Okabe and Ito (2008), Color Universal Design: told apart by colour-blind eyes.
 END_USE_COLOURS = {
@@ -25,22 +43,49 @@ END_USE_COLOURS = {
     "water_heating": "#CC79A7",
 }
 OUTCOME_COLOURS = {"acknowledged": "#0072B2", "waiting": "#E69F00", "rejected": "#D55E00"}
+ALONE, TOGETHER = "#E69F00", "#0072B2"
+KIND_COLOURS = {
+    Kind.EVENTS: "#CC79A7",
+    Kind.SIMULATE: "#009E73",
+    Kind.SAMPLE: "#0072B2",
+    Kind.SEND: "#56B4E9",
+    Kind.STATUS: "#7F7F7F",
+    Kind.HEARTBEAT: "#7F7F7F",
+}
 
 
-def power(results: Results) -> Figure:
+def power(results: Results, events: Iterable[Event] = ()) -> Figure:
     """Draw the fleet's power by end use [MW or kW] over local time, stacked.
 
     Parameters
     ----------
     results : Results
         Of a run that measured something.
+    events : iterable of Event, optional
+        Whose times are shaded.
 
     Returns
     -------
     Figure
         Kept in the run folder too, as ``figures/power.png``.
     """
-    table = results.power_kw
+    figure = end_uses(results.power_kw, "fleet power", events)
+    return _kept(figure, results, "power")
+
+
+def end_uses(power_kw: pd.DataFrame, what: str = "power", events: Iterable[Event] = ()) -> Figure:
+    """Draw power by end use [MW or kW] over local time, stacked.
+
+    Parameters
+    ----------
+    power_kw : DataFrame
+        Mean power of each end use [kW], indexed by the local start of each interval.
+    what : str, optional
+        Whose power it is, for the axis.
+    events : iterable of Event, optional
+        Whose times are shaded.
+    """
+    table = power_kw
     figure, axes = _figure()
     unit, scale = ("MW", 1000.0) if table.sum(axis=1).max() >= 2000 else ("kW", 1.0)
     edges = _edges(table.index)
@@ -52,11 +97,13 @@ def power(results: Results) -> Figure:
             edges, bottom, top, step="post", color=END_USE_COLOURS[use], label=label, lw=0
         )
         bottom = top
-    axes.set(ylabel=f"fleet power [{unit}]", ylim=(0, None), xlim=(edges[0], edges[-1]))
+    for event in events:
+        _shade(axes, event)
+    axes.set(ylabel=f"{what} [{unit}]", ylim=(0, None), xlim=(edges[0], edges[-1]))
     _local_time(axes, table.index)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5))
-    return _kept(figure, results, "power")
+    return _shown(figure)
 
 
 def by_ven(results: Results) -> Figure:
@@ -115,12 +162,125 @@ def latency(results: Results) -> Figure:
     return _kept(figure, results, "latency")
 
 
-def _figure(height: float = 3.4) -> tuple[Figure, Axes]:
+def diversity(power_kw: pd.DataFrame, seed: int = 0) -> Figure:
+    """Draw one load beside the mean of all [kW], and how the coincidence factor falls with many.
+
+    Parameters
+    ----------
+    power_kw : DataFrame
+        Mean power of like loads [kW], one a column, indexed by the local start of each interval.
+    seed : int, optional
+        Of the order in which loads join.
+    """
+    values = power_kw.to_numpy(float)
+    figure, (over_time, over_many) = _figure(panels=(1.7, 1))
+    edges = _edges(power_kw.index)
+    for label, kw, colour in (
+        ("one alone", values[:, 0], ALONE),
+        (f"mean of {values.shape[1]}", values.mean(axis=1), TOGETHER),
+    ):
+        over_time.stairs(kw, edges, baseline=None, color=colour, lw=1.8, label=label)
+    over_time.set(ylabel="power of a load [kW]", ylim=(0, None), xlim=(edges[0], edges[-1]))
+    _local_time(over_time, power_kw.index)
+    factor = _coincidence(values, seed)
+    over_many.plot(np.arange(1, len(factor) + 1), factor, color=TOGETHER, lw=1.8)
+    over_many.set(xlabel="loads together [count]", ylabel="coincidence factor [1]", ylim=(0, 1.05))
+    figure.legend(loc="outside upper left", ncols=2, frameon=False)
+    return _shown(figure)
+
+
+def heard(starts: pd.DatetimeIndex, power_kw: Sequence[float], interval_min: float) -> Figure:
+    """Draw what a VTN heard of one load: a bar is a report, its area the energy [kWh].
+
+    Parameters
+    ----------
+    starts : DatetimeIndex
+        Local start of each interval.
+    power_kw : sequence of float
+        Mean power of each [kW].
+    interval_min : float
+        Length of an interval [min].
+    """
+    figure, axes = _figure(height=3.0)
+    width = np.timedelta64(round(interval_min * 60), "s")
+    begins = starts.tz_localize(None).to_numpy()
+    axes.bar(
+        begins, power_kw, width, align="edge", color=TOGETHER, edgecolor="white", linewidth=1.5
+    )
+    for begin, kw in zip(begins, power_kw, strict=True):
+        words = f"{kw * interval_min / 60:.3f}\nkWh"
+        axes.text(begin + width / 2, kw / 2, words, ha="center", va="center", color="white")
+    axes.set(ylabel="mean power [kW]", ylim=(0, None), xlim=(begins[0], begins[-1] + width))
+    _local_time(axes, starts)
+    return _shown(figure)
+
+
+def agenda(ticks: Iterable[Tick]) -> Figure:
+    """Draw when each loop has a tick, over schedule time [s].
+
+    Parameters
+    ----------
+    ticks : iterable of Tick
+        Such as `Agenda.ticks` gives them.
+    """
+    figure, axes = _figure(height=2.6)
+    due: dict[Kind, list[float]] = {}
+    for tick in ticks:
+        due.setdefault(tick.kind, []).append(tick.at_s)
+    kinds = sorted(due, reverse=True)
+    colours = [KIND_COLOURS[kind] for kind in kinds]
+    rows = range(len(kinds))
+    axes.eventplot([due[k] for k in kinds], lineoffsets=rows, linelengths=0.7, colors=colours, lw=3)
+    axes.set_yticks(rows, [kind.name.lower() for kind in kinds])
+    axes.set(xlabel="schedule time [s]", ylabel="loop")
+    return _shown(figure)
+
+
+def lateness(late_ms: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw how late each tick of some loops began [ms].
+
+    Parameters
+    ----------
+    late_ms : mapping
+        Name of each loop, and how late its ticks began [ms]; the first is the one to warn of.
+    """
+    figure, axes = _figure(height=2.8)
+    for (label, values), colour in zip(late_ms.items(), (ALONE, TOGETHER), strict=True):
+        axes.plot(range(len(values)), values, color=colour, marker=".", label=label)
+    axes.set(xlabel="tick [count]", ylabel="begins late by [ms]", ylim=(0, None))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return _shown(figure)
+
+
+def _coincidence(values: NDArray[np.float64], seed: int, orders: int = 50) -> NDArray[np.float64]:
+    """Return peak of the sum ÷ sum of the peaks of the first 1, 2, … loads, mean of many orders."""
+    rng = np.random.default_rng(seed)
+    factors = []
+    for _ in range(orders):
+        mixed = values[:, rng.permutation(values.shape[1])]
+        factors.append(mixed.cumsum(axis=1).max(axis=0) / mixed.max(axis=0).cumsum())
+    return np.asarray(np.mean(factors, axis=0))
+
+
+def _figure(height: float = 3.4, panels: Sequence[float] = (1,)) -> tuple[Figure, Any]:
+    """Return a figure and its axes: one, or as many as panels, side by side."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(8.5, height), layout="constrained")
-    axes.spines[["top", "right"]].set_visible(False)
+    figure, axes = plt.subplots(
+        ncols=len(panels), width_ratios=panels, figsize=(8.5, height), layout="constrained"
+    )
+    for each in figure.axes:
+        each.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _shade(axes: Axes, event: Event) -> None:
+    from matplotlib.dates import date2num
+
+    zone = ZoneInfo(TZ)
+    begin, end = (t.astimezone(zone).replace(tzinfo=None) for t in (event.start, event.end))
+    label = f"event: {event.name}"
+    axes.axvspan(date2num(begin), date2num(end), color="black", alpha=0.15, lw=0, label=label)
 
 
 def _edges(starts: Any) -> Any:
@@ -140,11 +300,16 @@ def _local_time(axes: Axes, starts: Any) -> None:
 
 
 def _kept(figure: Figure, results: Results, name: str) -> Figure:
-    """Save a figure in the run folder and hand it on, closed so that a cell shows it once."""
-    import matplotlib.pyplot as plt
-
+    """Save a figure in the run folder and hand it on."""
     folder = results.folder / "figures"
     folder.mkdir(exist_ok=True)
     figure.savefig(folder / f"{name}.png", dpi=120)
+    return _shown(figure)
+
+
+def _shown(figure: Figure) -> Figure:
+    """Hand a figure on, closed so that a cell shows it once."""
+    import matplotlib.pyplot as plt
+
     plt.close(figure)
     return figure
