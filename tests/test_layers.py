@@ -25,7 +25,7 @@ LAYERS = """
     delivery baselines embedded roster eventwatch
     results player
     lab
-    plots
+    plots exercises
     panel dashboard
     notebooks runs
     cli

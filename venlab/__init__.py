@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from venlab.dashboard import Dashboard
     from venlab.embedded import EmbeddedVtn
     from venlab.errors import VenlabError
+    from venlab.exercises import check
     from venlab.fleet import Fleet
     from venlab.lab import Lab
+    from venlab.model import Event, Signal
     from venlab.profiles import Profiles
     from venlab.results import Check, Results
     from venlab.secret import Secret
@@ -33,6 +35,7 @@ __all__ = [
     "Clock",
     "Dashboard",
     "EmbeddedVtn",
+    "Event",
     "Fleet",
     "HttpxTransport",
     "Lab",
@@ -41,8 +44,10 @@ __all__ = [
     "Profiles",
     "Results",
     "Secret",
+    "Signal",
     "Simulator",
     "VenlabError",
+    "check",
     "describe",
     "dialect",
     "params",
@@ -57,6 +62,7 @@ _HOME = {
     "Clock": "clock",
     "Dashboard": "dashboard",
     "EmbeddedVtn": "embedded",
+    "Event": "model",
     "Fleet": "fleet",
     "HttpxTransport": "transport",
     "Lab": "lab",
@@ -65,8 +71,10 @@ _HOME = {
     "Profiles": "profiles",
     "Results": "results",
     "Secret": "secret",
+    "Signal": "model",
     "Simulator": "simulator",
     "VenlabError": "errors",
+    "check": "exercises",
     "describe": "config",
     "dialect": "wire",
     "params": "config",
