@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
+import warnings
+import weakref
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,7 +86,8 @@ class HttpxTransport:
     -----
     Connections belong to the loop that opened them; used from another they fail with "Event loop
     is closed". So each loop gets its own pool, and hands it back by itself: an open asynchronous
-    generator owns the pool, and `asyncio.run` closes those before it closes its loop.
+    generator owns the pool, and `asyncio.run` closes those before it closes its loop. One that is
+    closed by hand tells nobody; what it leaves is let go when another loop comes, or at the end.
 
     Requests go straight to httpx's transport. A whole `httpx.AsyncClient` around it costs a fifth
     more and adds what a VTN's client must not do: follow redirects with a token, keep cookies.
@@ -97,9 +101,10 @@ class HttpxTransport:
         timeout = httpx.Timeout(timeout_s, pool=None)
         self._extensions = {"timeout": timeout.as_dict()}
         self._app = app
-        self._pools: dict[asyncio.AbstractEventLoop, httpx.AsyncBaseTransport] = {}
-        self._owners: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
-        self._url = lru_cache(maxsize=64)(lambda path: httpx.URL(self._base_url + path))
+        self._pools: _Pools = {}
+        base = self._base_url  # not self: a circle would put off the end of what is open
+        self._url = lru_cache(maxsize=64)(lambda path: httpx.URL(base + path))
+        weakref.finalize(self, _drop, self._pools, everything=True)
         # One context for all pools: each would load the certificates anew, 25 ms a time.
         self._tls = ssl.create_default_context() if base_url.startswith("https") else None
 
@@ -130,28 +135,20 @@ class HttpxTransport:
         return Answer(response.status_code, response.headers, content)
 
     async def close(self) -> None:
-        """Close the running loop's connections."""
-        loop = asyncio.get_running_loop()
-        if owner := self._owners.pop(loop, None):
-            self._pools.pop(loop, None)
-            await owner.aclose()
+        """Close the running loop's connections, and those of loops that are no more."""
+        if owned := self._pools.get(asyncio.get_running_loop()):
+            await owned[1].aclose()
+        _drop(self._pools)
 
     async def _pool(self) -> httpx.AsyncBaseTransport:
         loop = asyncio.get_running_loop()
-        if pool := self._pools.get(loop):
-            return pool
-        for gone in [other for other in self._pools if other.is_closed()]:
-            del self._pools[gone], self._owners[gone]
-        pool = self._pools[loop] = self._new_pool()
-        owner = self._owners[loop] = self._own(pool)
-        await anext(owner)
+        if owned := self._pools.get(loop):
+            return owned[0]
+        _drop(self._pools)
+        pool = self._new_pool()
+        self._pools[loop] = pool, _owner(self._pools, pool)
+        await anext(self._pools[loop][1])
         return pool
-
-    async def _own(self, pool: httpx.AsyncBaseTransport) -> AsyncGenerator[None]:
-        try:
-            yield
-        finally:
-            await pool.aclose()
 
     def _new_pool(self) -> httpx.AsyncBaseTransport:
         if self._app:
@@ -168,3 +165,25 @@ class HttpxTransport:
         if is_loopback(self._base_url) or proxy_bypass(parts.hostname or ""):
             return None
         return getproxies().get(parts.scheme)
+
+
+_Pools = dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncBaseTransport, AsyncGenerator[None]]]
+
+
+async def _owner(pools: _Pools, pool: httpx.AsyncBaseTransport) -> AsyncGenerator[None]:
+    loop = asyncio.get_running_loop()
+    try:
+        yield
+    finally:
+        pools.pop(loop, None)
+        await pool.aclose()
+
+
+def _drop(pools: _Pools, *, everything: bool = False) -> None:
+    """Let go of closed loops' pools: sockets that no loop can close any more close when freed."""
+    if gone := [loop for loop in list(pools) if everything or loop.is_closed()]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            for loop in gone:
+                pools.pop(loop, None)
+            gc.collect()
