@@ -1,6 +1,7 @@
 """The clock and the agenda."""
 
 import math
+import threading
 from contextlib import aclosing
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venlab.clock import WAKE_S, Agenda, Clock, Kind, Tick
+from venlab.errors import ConfigError
 
 
 class Wall:
@@ -176,3 +178,34 @@ async def test_a_pause_stops_schedule_time(speed: float) -> None:
     assert await clock.until(45) == pytest.approx(0, abs=1e-9)
     assert clock.schedule_s() == pytest.approx(45)
     assert wall.now_s >= go_on_at
+
+
+@pytest.mark.parametrize("change", [("paused", True), ("speed", 5)])
+def test_another_thread_never_sees_half_a_change(change: tuple[str, object]) -> None:
+    """A pause set from a button's thread makes no tick of the run's own thread come early."""
+    seen: list[float] = []
+    run = threading.Thread(target=lambda: seen.append(clock.schedule_s()))
+    wall = Wall()
+    clock = wall.clock(60)
+    wall.now_s += 10
+
+    def now() -> float:
+        # The change asks it last when it knows what was reached, and not yet at which moment.
+        if clock._reached_s and not run.ident:
+            run.start()
+            run.join(0.05)
+        return wall.now_s
+
+    clock._now = now
+    setattr(clock, *change)
+    run.join()
+    assert seen == [600]
+
+
+@pytest.mark.parametrize("speed", [0, -1, math.nan])
+def test_a_speed_that_is_none(speed: float) -> None:
+    """Set while it runs, a wrong speed is refused and the run goes on as it was."""
+    clock = Wall().clock(60)
+    with pytest.raises(ConfigError, match="above 0"):
+        clock.speed = speed
+    assert clock.speed == 60

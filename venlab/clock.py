@@ -6,9 +6,12 @@ import asyncio
 import enum
 import heapq
 import math
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+
+from venlab.errors import ConfigError
 
 __all__ = ["Agenda", "Clock", "Kind", "Tick"]
 
@@ -61,6 +64,7 @@ class Clock:
     Notes
     -----
     Speed and pause move the origin, never a deadline that has passed, so no tick is due twice.
+    Both may be set from any thread.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Clock:
         self._origin = now()
         self._reached_s = 0.0
         self._paused = False
+        self._lock = threading.RLock()  # origin and what was reached there belong together
 
     def begin(self) -> None:
         """Let schedule time begin at 0 now."""
@@ -87,9 +92,10 @@ class Clock:
 
     @paused.setter
     def paused(self, paused: bool) -> None:
-        self._reached_s = self.schedule_s()
-        self._origin = self._now()
-        self._paused = paused
+        with self._lock:
+            self._reached_s = self.schedule_s()
+            self._origin = self._now()
+            self._paused = paused
 
     @property
     def speed(self) -> float:
@@ -98,9 +104,12 @@ class Clock:
 
     @speed.setter
     def speed(self, speed: float) -> None:
-        self._reached_s = self.schedule_s()
-        self._origin = self._now()
-        self._speed = speed
+        if not speed > 0:
+            raise ConfigError(f"speed is {speed:g}, it must be above 0", "use 1, 60 or inf")
+        with self._lock:
+            self._reached_s = self.schedule_s()
+            self._origin = self._now()
+            self._speed = speed
 
     @property
     def waits(self) -> bool:
@@ -109,9 +118,10 @@ class Clock:
 
     def schedule_s(self) -> float:
         """Return where the schedule is now [schedule s]; where nothing waits, the last tick."""
-        if self._paused or not self.waits:
-            return self._reached_s
-        return self._reached_s + (self._now() - self._origin) * self._speed
+        with self._lock:
+            if self._paused or not self.waits:
+                return self._reached_s
+            return self._reached_s + (self._now() - self._origin) * self._speed
 
     def lag_s(self, at_s: float) -> float:
         """Return how late a tick due at `at_s` would begin now [wall s], 0 where nothing waits."""
@@ -132,7 +142,8 @@ class Clock:
             if ahead_s <= 0 and not self._paused:
                 return self.lag_s(at_s)
             await self._sleep(WAKE_S if self._paused else min(ahead_s, WAKE_S))
-        self._reached_s = max(self._reached_s, at_s)
+        with self._lock:
+            self._reached_s = max(self._reached_s, at_s)
         await self._sleep(0)  # let deliveries and an interrupt have their turn
         return 0.0
 
@@ -165,7 +176,7 @@ class Agenda:
 
     @property
     def cycles(self) -> int:
-        """How many reports cycles the run has."""
+        """How many report cycles the run has."""
         return -(-self._end_us // self._every_us[Kind.SAMPLE])
 
     def ticks(self) -> Iterator[Tick]:
