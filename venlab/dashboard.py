@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -19,9 +19,8 @@ from venlab.player import Status
 __all__ = ["Dashboard"]
 
 REFRESH_S = 0.5
-FIGURE_S = 2.0  # the figure and the tables are drawn again after so long, no sooner
+FIGURE_S = 2.0  # the figure is drawn again after so long, no sooner
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, math.inf)
-
 
 
 class Dashboard:
@@ -92,13 +91,13 @@ class Dashboard:
         state, drawn_at = self._drawn
         if state in ENDED:
             return False
-        due = status.state != state or time.monotonic() - drawn_at >= FIGURE_S
+        due = status.state != state or monotonic() - drawn_at >= FIGURE_S
         if due:
-            self._drawn = (status.state, time.monotonic())
+            self._drawn = (status.state, monotonic())
         if self._speed is not None and status.state in ("running", "paused"):
             self.lab.clock.speed, self._speed = self._speed, None
         if self._controls:
-            self._controls.show(status, panel.head(self.lab, status, self._problem), due)
+            self._controls.show(status, self._problem, due)
         if self._handle and (status.state in ENDED or (due and not self._controls)):
             self._handle.update(self._picture(), raw=True)
         if self._controls and status.state in ENDED:
@@ -145,7 +144,7 @@ class Dashboard:
 
 
 class _Controls:
-    """The widgets: buttons, a slider, and the picture in two pieces of different haste."""
+    """The widgets: buttons, a slider, and the picture in pieces that change on their own."""
 
     def __init__(self, dashboard: Dashboard) -> None:
         import ipywidgets as widgets
@@ -166,8 +165,10 @@ class _Controls:
         row = widgets.HBox([self._start, self._pause, self._stop, self._slider])
         row.layout.flex_flow = "row wrap"
         row.add_class("vl-controls")
-        self._head, self._tables = widgets.HTML(), widgets.HTML()
-        self.box = widgets.VBox([widgets.HTML(panel.style()), row, self._head, self._tables])
+        pieces = [widgets.HTML() for _ in range(4)]
+        self._head, self._figure, self._vens, self._events = pieces
+        self._vens.add_class("vl-scroll")
+        self.box = widgets.VBox([widgets.HTML(panel.style()), row, *pieces])
         self.box.add_class("vl-dash")
         self._dashboard = dashboard
         self._start.on_click(lambda _: dashboard._start())
@@ -175,15 +176,17 @@ class _Controls:
         self._stop.on_click(lambda _: dashboard._stop())
         self._slider.observe(lambda change: dashboard._set_speed(change["new"]), "value")
 
-    def show(self, status: Status, head: str, due: bool) -> None:
+    def show(self, status: Status, problem: str, due: bool) -> None:
         """Set what has changed; a widget sends nothing where its value is the same."""
+        lab = self._dashboard.lab
         under_way = status.state in ("running", "paused")
         self._start.disabled = status.state != "registered"
         self._pause.disabled = self._stop.disabled = not under_way
         self._pause.description = "Resume" if status.state == "paused" else "Pause"
-        self._head.value = head
+        self._head.value = panel.head(lab, status, problem)
+        self._vens.value, self._events.value = panel.vens(lab, status), panel.events(status)
         if due:
-            self._tables.value = panel.tables(self._dashboard.lab, status)
+            self._figure.value = panel.figure(lab, status)
 
     def close(self) -> None:
         """Take the widgets away: a saved notebook then holds none that nobody answers for."""

@@ -18,9 +18,10 @@ from venlab.model import Event
 from venlab.player import Status
 from venlab.plots import END_USE_COLOURS, OUTCOME_COLOURS
 
-__all__ = ["head", "page", "speed_words", "style", "tables", "words"]
+__all__ = ["ENDED", "events", "figure", "head", "page", "speed_words", "style", "vens", "words"]
 
 POINTS = 240  # of the figure: more steps than that are averaged
+WINDOW_STEPS = 12  # the least that its time axis shows
 TICKS = 6  # on the time axis, about
 TICK_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 43200)
 TONES = {"running": "good", "paused": "warn", "done": "good", "stopped": "warn", "failed": "bad"}
@@ -30,7 +31,9 @@ LATE_S = 1.0  # a lag that is worth a mark
 
 def page(lab: Lab, status: Status, problem: str = "") -> str:
     """Return the whole picture, which needs nothing else to be read."""
-    return f'<div class="vl-dash">{style()}{head(lab, status, problem)}{tables(lab, status)}</div>'
+    pieces = head(lab, status, problem), figure(lab, status)
+    table = f'<div class="vl-scroll">{vens(lab, status)}</div>'
+    return f'<div class="vl-dash">{style()}{"".join(pieces)}{table}{events(status)}</div>'
 
 
 def style() -> str:
@@ -85,11 +88,6 @@ def head(lab: Lab, status: Status, problem: str = "") -> str:
         + _bar(*(int(counts.sum()) for counts in _counts(lab, status)))
         + f'<div class="vl-tiles">{"".join(_tiles(lab, status))}</div></div>'
     )
-
-
-def tables(lab: Lab, status: Status) -> str:
-    """Return what is drawn again more seldom: power against time, VENs, events."""
-    return _power(lab, status) + _vens(lab, status) + _events(status)
 
 
 # -- numbers ----------------------------------------------------------------------------------
@@ -179,47 +177,57 @@ def _mark(tone: str, shape: str = "", colour: str = "") -> str:
 # -- power against time -------------------------------------------------------------------------
 
 
-def _power(lab: Lab, status: Status) -> str:
+def figure(lab: Lab, status: Status) -> str:
+    """Return the fleet's power against time, stacked by end use, and what the colours mean."""
     power_kw = np.array([kw for _, kw in status.power_kw]).reshape(-1, len(END_USES))
-    unit, scale = ("MW", 1000.0) if power_kw.sum(axis=1).max(initial=0) >= 2000 else ("kW", 1.0)
-    begin = status.power_kw[0][0] if status.power_kw else lab.starts_at
-    end = lab.starts_at + _length(lab)
-    step = _nice(power_kw.sum(axis=1).max(initial=0) / scale)
-    top = step * max(1, np.ceil(power_kw.sum(axis=1).max(initial=0) / scale / step))
-    x = [1000 * ((at - begin) / (end - begin)) for at, _ in status.power_kw]
-    x.append(min(1000.0, x[-1] + 1000 * (_step(lab) / (end - begin))) if x else 0.0)
-    layers = "".join(_layers(np.array(x), power_kw / scale / top))
-    levels = np.arange(0, top + step / 2, step)
+    highest_kw = power_kw.sum(axis=1).max(initial=0)
+    unit, scale = ("MW", 1000.0) if highest_kw >= 2000 else ("kW", 1.0)
+    every = _nice(highest_kw / scale)
+    top = every * max(1, np.ceil(highest_kw / scale / every))
+    levels = np.arange(0, top + every / 2, every)
     lines = "".join(f'<path d="M0 {100 - 100 * v / top:.4g}H1000"/>' for v in levels[1:])
-    empty = "" if status.power_kw else '<span class="vl-empty">nothing is simulated yet</span>'
-    y = "".join(
+    ticks = (
         f'<span class="vl-y" style="top:{100 - 100 * v / top:.4g}%">{v:,g}</span>' for v in levels
     )
+    begin, span = _window(lab, status)
+    ends = [(at + _step(lab) - begin) / span * 1000 for at, _ in status.power_kw]
+    layers = _layers(np.array([0.0, *ends]), power_kw / scale / top)
+    empty = "" if status.power_kw else '<span class="vl-empty">nothing is simulated yet</span>'
     return (
         f'<div class="vl-power"><div class="vl-figure">'
-        f'<div class="vl-label">Fleet power [{unit}] against Copenhagen time, by end use</div>'
-        f'<div class="vl-plot"><svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img">'
-        f"<title>Fleet power by end use</title>{layers}"
-        f'<g class="vl-grid">{lines}</g></svg>'
-        f"{y}{''.join(_time_ticks(begin, end))}{empty}</div></div>"
-        f"{_key(power_kw, unit, scale)}</div>"
+        f'<div class="vl-label">Fleet power [{unit}] by end use, Copenhagen time</div>'
+        f'<div class="vl-plot"><svg viewBox="0 0 1000 100" preserveAspectRatio="none">'
+        f'{"".join(layers)}<g class="vl-grid">{lines}</g></svg>'
+        f"{''.join(ticks)}{''.join(_time_ticks(begin, begin + span))}{empty}</div></div>"
+        f"{_key(power_kw, unit, scale)}</div>{_ven_key()}"
     )
 
 
-def _layers(x: NDArray[np.float64], share: NDArray[np.float64]) -> Iterator[str]:
+def _window(lab: Lab, status: Status) -> tuple[datetime, timedelta]:
+    """Return what the time axis shows: it doubles as it fills, up to the whole run."""
+    begin, last = lab.starts_at, lab.starts_at
+    if status.power_kw:
+        begin, last = status.power_kw[0][0], status.power_kw[-1][0] + _step(lab)
+    whole = lab.starts_at + _length(lab) - begin
+    span = WINDOW_STEPS * _step(lab)
+    while span < last - begin:
+        span *= 2
+    return begin, min(span, whole)
+
+
+def _layers(edges: NDArray[np.float64], share: NDArray[np.float64]) -> Iterator[str]:
     """Yield an area of steps for each end use, from the top of the stack down to its ground."""
-    if not len(share):
+    first = np.arange(0, len(share), -(-len(share) // POINTS) or 1)
+    if not len(first):
         return
-    group = -(-len(share) // POINTS)
-    first = np.arange(0, len(share), group)
-    counts = np.diff([*first, len(share)])[:, None]
-    tops = np.cumsum(np.add.reduceat(share, first) / counts, axis=1)
-    edges = [*x[first], x[-1]]
+    counts = np.diff([*first, len(share)])
+    tops = np.cumsum(np.add.reduceat(share, first) / counts[:, None], axis=1)
+    ends = edges[first + counts]
     for use, heights in reversed(list(zip(END_USES, tops.T, strict=True))):
         steps = "".join(
-            f"V{100 - 100 * h:.4g}H{right:.5g}" for h, right in zip(heights, edges[1:], strict=True)
+            f"V{100 - 100 * h:.4g}H{end:.5g}" for h, end in zip(heights, ends, strict=True)
         )
-        yield f'<path fill="{END_USE_COLOURS[use]}" d="M{edges[0]:.5g} 100{steps}V100Z"/>'
+        yield f'<path fill="{END_USE_COLOURS[use]}" d="M0 100{steps}V100Z"/>'
 
 
 def _nice(highest: float) -> float:
@@ -255,51 +263,48 @@ def _key(power_kw: NDArray[np.float64], unit: str, scale: float) -> str:
         row(_mark("", "", END_USE_COLOURS[use]) + use.replace("_", " "), value)
         for use, value in reversed(list(zip(END_USES, now, strict=True)))
     )
-    total = row(f"now [{unit}]", float(now.sum()), ' class="vl-sum"')
+    total = row(f"last step [{unit}]", float(now.sum()), ' class="vl-sum"')
     return f'<div class="vl-key">{total}{"".join(uses)}</div>'
 
 
 # -- VENs and events ----------------------------------------------------------------------------
 
 
-def _vens(lab: Lab, status: Status) -> str:
+def _ven_key() -> str:
+    meanings = (("good", "acknowledged"), ("warn", "waiting"), ("bad", "rejected"))
+    key = " ".join(_mark(tone) + what for tone, what in meanings)
+    return (
+        '<div class="vl-label vl-row"><span class="vl-grow">VENs: progress, readings acknowledged,'
+        f' success rate</span><span class="vl-legend">{key}</span></div>'
+    )
+
+
+def vens(lab: Lab, status: Status) -> str:
+    """Return a cell for each VEN: progress, acknowledged, success rate; more where one points."""
     names = [escape(str(name)) for name in lab.fleet.ven_name]
+    counts = (c.tolist() for c in _counts(lab, status))
     cells = (
         f'<div title="{name}: {a:,} acknowledged, {w:,} waiting, {r:,} rejected">'
         f"<span>{name}</span>{_bar(a, w, r, of)}<span>{a:,}</span>"
         f'<span class="vl-faint">{_rate(a, a + w + r)}</span></div>'
-        for name, a, w, r, of in zip(
-            names, *(c.tolist() for c in _counts(lab, status)), strict=True
-        )
+        for name, a, w, r, of in zip(names, *counts, strict=True)
     )
-    key = "".join(
-        f"{_mark(tone)}{what} "
-        for tone, what in (("good", "acknowledged"), ("warn", "waiting"), ("bad", "rejected"))
-    )
-    return (
-        '<div class="vl-label vl-row"><span class="vl-grow">VENs: progress, readings acknowledged,'
-        f' success rate</span><span class="vl-legend">{key}</span></div>'
-        f'<div class="vl-vens">{"".join(cells)}</div>'
-    )
+    return f'<div class="vl-vens">{"".join(cells)}</div>'
 
 
-def _events(status: Status) -> str:
+def events(status: Status) -> str:
+    """Return the events that were seen last, the newest first."""
     rows = "".join(_event(event) for event in reversed(status.events))
-    last = f'<div class="vl-events">{rows}</div>' if rows else ""
-    none = "" if rows else ": none yet"
-    return f'<div class="vl-label">Last events{none}</div>{last}'
+    table = f'<div class="vl-events">{rows}</div>' if rows else ""
+    return f'<div class="vl-label">Last events{"" if rows else ": none yet"}</div>{table}'
 
 
 def _event(event: Event) -> str:
-    begin, end = _local(event.start), _local(event.end)
+    begin, end, signal = _local(event.start), _local(event.end), event.signal
     last = f"{end:%H:%M}" if begin.date() == end.date() else f"{end:%a %d %b %H:%M}"
-    signal = (
-        f"{event.signal.type} {event.signal.values[0]:g} {event.signal.unit}"
-        if event.signal
-        else ""
-    )
+    asked = f"{signal.type} {signal.values[0]:g} {signal.unit}".strip() if signal else ""
     state = "cancelled" if event.cancelled else f"version {event.version}"
-    cells = (f"{begin:%a %d %b %H:%M}–{last}", event.name, signal, state)
+    cells = (f"{begin:%a %d %b %H:%M}–{last}", event.name, asked, state)
     return "".join(f"<span>{escape(cell)}</span>" for cell in cells)
 
 
