@@ -42,7 +42,8 @@ END_USE_COLOURS = {
     "equipment": "#7F7F7F",
     "water_heating": "#CC79A7",
 }
-OUTCOME_COLOURS = {"acknowledged": "#0072B2", "waiting": "#E69F00", "rejected": "#D55E00"}
+# Not the vermilion of heating: the dashboard shows both side by side.
+OUTCOME_COLOURS = {"acknowledged": "#0072B2", "waiting": "#E69F00", "rejected": "#C8102E"}
 ALONE, TOGETHER = "#E69F00", "#0072B2"
 KIND_COLOURS = {
     Kind.EVENTS: "#CC79A7",
