@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import pytest
@@ -14,7 +15,7 @@ from venlab.fasttransport import FastTransport
 from venlab.model import Ven
 from venlab.outbox import Attempt
 from venlab.secret import Secret
-from venlab.transport import HttpxTransport
+from venlab.transport import HttpxTransport, is_loopback
 from venlab.wire import dialect
 
 OK = (200, b'{"status": "ok"}')
@@ -83,11 +84,51 @@ async def test_nobody_there() -> None:
         await client_of(url).greet()
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://x", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "127.0.0.1:8080", "ftp://x", "http://", "http://[::1", "http://x:99999", "http://x:pony"],
+)
 def test_a_url_that_is_none(url: str) -> None:
     """It is refused when the client is made, with an example."""
     with pytest.raises(ConfigError, match="vtn_url"):
         Carrier(url)
+
+
+@pytest.mark.parametrize("token", ["s3cret\n", "s3cr\u00e9t", "s3cret\0", " s3cret"])
+async def test_a_token_that_cannot_be_sent_is_not_shown(token: str) -> None:
+    """Whoever gave it: HTTP libraries would put the whole header into their error."""
+    with pytest.raises(ConfigError, match="VENLAB_TOKEN") as caught:
+        client_of("http://127.0.0.1:1", token)
+    assert "s3cr" not in str(caught.value)
+    body = json.dumps({"id": "v1", "auth_token": token}).encode()
+    async with scripted(lambda _: (201, body)) as vtn:
+        client = client_of(vtn.url)
+        with pytest.raises(ConfigError, match="token"):
+            await client.register_ven("Aars", "aars")
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:1/flat", True),
+        ("http://127.8.0.1", True),
+        ("https://[::1]:8080", True),
+        ("http://localhost", True),
+        ("http://127.example.org", False),
+        ("http://localhost.example.org", False),
+        ("http://10.0.0.1", False),
+    ],
+)
+def test_which_urls_are_this_machine(url: str, here: bool) -> None:
+    """Elsewhere nothing is created without a word, whatever a host's name begins with."""
+    assert is_loopback(url) is here
+
+
+def test_certificates_are_checked_however_https_is_written() -> None:
+    """A scheme is the same in capitals."""
+    assert HttpxTransport("HTTPS://vtn.example.org")._tls
+    assert not HttpxTransport("http://vtn.example.org")._tls
 
 
 async def test_a_vtn_without_the_extension_is_greeted_by_its_events() -> None:

@@ -62,7 +62,7 @@ def test_the_shipped_file_says_the_defaults(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ("[schedule]\nreport_evry_s = 15\n", ["report_evry_s", "report_every_s?", "allowed are"]),
         ("[shedule]\nspeed = 1\n", ["[shedule]", "[schedule]?"]),
-        ("[schedule]\nreport_every_s = -15\n", ["report_every_s is -15", "above 0"]),
+        ("[schedule]\nreport_every_s = -15\n", ["report_every_s is -15", "0.001"]),
         ("[schedule]\nreport_every_s = 'often'\n", ["report_every_s is 'often'", "float"]),
         ("[vtn]\ndialect = '4.0'\n", ["dialect is '4.0'", "'flat'"]),
         ("[vtn]\ntoken = 'x'\n", ["token", "allowed are"]),
@@ -109,12 +109,45 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ({"step_min": 20}, "a step is 1200 s"),
         ({"realtime": True, "simulate_every_s": 7}, "a step is 7 s"),
         ({"in_flight": 9}, "in_flight is 9"),
+        ({"simulated_hours": math.inf}, "simulated_hours is inf"),
+        ({"simulated_hours": 1e9}, "simulated_hours is 1000000000.0"),
+        ({"events_every_s": 1e-7}, "events_every_s is 1e-07"),
+        ({"status_every_s": math.inf}, "status_every_s is inf"),
+        ({"timeout_s": math.inf}, "timeout_s is inf"),
+        ({"report_every_s": 1 / 3, "simulate_every_s": 1}, "one must divide the other"),
+        ({"vtn_url": "http://[::1"}, "vtn_url is"),
+        ({"vtn_url": "http://127.0.0.1:99999"}, "vtn_url is"),
+        ({"vtn_url": "http://127.0.0.1:pony"}, "vtn_url is"),
+        ({"vtn_url": "http://127.0.0.1/flat?run=1"}, "vtn_url is"),
+        ({"vtn_url": "http://a town/"}, "vtn_url is"),
+        ({"vtn_url": "http://pasted\u200b.example.org"}, "vtn_url is"),
     ],
 )
 def test_params_refuses_wrong_names_types_and_values(values: dict[str, object], words: str) -> None:
     """The notebook's second cell stops with one line, in plain papermill too."""
     with pytest.raises(ConfigError, match=words):
         vl.params(**values)
+
+
+def test_parts_of_a_second_may_divide_each_other() -> None:
+    """A tenth divides three tenths, whatever binary fractions make of it."""
+    assert vl.params(report_every_s=0.1, simulate_every_s=0.3).interval_min == pytest.approx(5)
+
+
+@pytest.mark.parametrize("url", ["http://me:s3cret@127.0.0.1/", "me:s3cret@[::1", "ftp://s3cret@x"])
+def test_a_password_in_a_url_is_refused_and_not_shown(url: str) -> None:
+    """It would be written to params.json, summary.json, log and messages."""
+    with pytest.raises(ConfigError, match="VENLAB_TOKEN") as caught:
+        vl.params(vtn_url=url)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_token_is_hidden_however_it_came() -> None:
+    """A plain text as argument too; and the line break that a file ends with is not part of it."""
+    config = vl.params(token="s3cret")
+    assert config.token.reveal() == "s3cret"
+    assert "s3cret" not in f"{config!r} {config.public()}"
+    assert LabConfig.load(env={"VENLAB_TOKEN": "s3cret\r\n"}).token.reveal() == "s3cret"
 
 
 def test_params_takes_the_settings_of_a_cell() -> None:

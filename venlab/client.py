@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 import msgspec
 
-from venlab.errors import AccessDenied, NoAnswer, NotAVtn, Refused, VtnError
+from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
 from venlab.model import Event, Program, Resource, Status, Ven
 from venlab.outbox import Attempt
 from venlab.secret import Secret
@@ -38,6 +39,8 @@ class Client:
 
     Raises
     ------
+    ConfigError
+        The credential, or a token that the VTN gives, cannot be sent.
     NoAnswer, NotAVtn, AccessDenied, Refused
         From every method, with the VTN's words.
 
@@ -57,7 +60,7 @@ class Client:
     ) -> None:
         self.dialect = dialect
         self._transport = transport
-        self._credential = credential or Secret("")
+        self._credential = _sendable(credential or Secret(""))
         self._tokens: dict[str, Secret] = {}
         self._note = note
 
@@ -90,7 +93,7 @@ class Client:
         call = self.dialect.register_ven(name, client_name)
         registered = await self._ask("register ven", call, ven=name)
         if registered.token:
-            self._tokens[registered.id] = Secret(registered.token)
+            self._tokens[registered.id] = _sendable(Secret(registered.token))
         return Ven(registered.id, name, client_name)
 
     async def register_resource(self, ven: Ven, resource: Resource) -> Registered:
@@ -219,6 +222,14 @@ class Client:
                 "name its token in the environment variable VENLAB_TOKEN",
                 status=answer.status,
             )
-        if answer.status in (408, 425, 429) or answer.status >= 500:
+        if answer.may_heal:
             return NoAnswer(said, "try again later", status=answer.status)
         return Refused(said, status=answer.status)
+
+
+def _sendable(token: Secret) -> Secret:
+    """Return a token that fits in a header; of another, HTTP libraries show all in their errors."""
+    if not re.fullmatch(r"[!-~]*", token.reveal()):
+        problem = "the VTN's token holds a space, a line break or a character that is not ASCII"
+        raise ConfigError(problem, "see what the environment variable VENLAB_TOKEN holds")
+    return token

@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from venlab import calendar
 from venlab.errors import ConfigError, DataError
 from venlab.platforms import data_dir
 from venlab.secret import Secret
 
-__all__ = ["LabConfig", "check_value", "describe", "own_file", "params"]
+__all__ = ["LabConfig", "check_value", "checked_url", "describe", "own_file", "params"]
 
 TOKEN_VARIABLE = "VENLAB_TOKEN"
 TOML_VARIABLE = "VENLAB_TOML"
 QUARTER_S = 900  # what the load profiles are made of
+LONGEST_S = 86_400.0
+LONGEST_H = 1e6  # a date has an end, and a century is enough
 Value = bool | int | float | str
 
 
@@ -42,6 +45,11 @@ def _setting(
     return dataclasses.field(
         default=default, metadata={"section": section, "meaning": meaning, **limits}
     )
+
+
+def _interval(default_s: float, meaning: str) -> Any:
+    """Declare how often something is done: the agenda counts in µs, and a run has an end."""
+    return _setting(default_s, "schedule", meaning, low=0.001, high=LONGEST_S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +77,9 @@ class LabConfig:
     start: str = _setting(
         "2023-11-30T16:00", "simulation", "simulated start, Copenhagen time unless zoned"
     )
-    simulated_hours: float = _setting(3.0, "simulation", "length [simulated h]", above=0)
+    simulated_hours: float = _setting(
+        3.0, "simulation", "length [simulated h]", above=0, high=LONGEST_H
+    )
     step_min: float = _setting(
         15.0, "simulation", "one advance of the simulation [simulated min]", above=0, high=1440
     )
@@ -78,11 +88,11 @@ class LabConfig:
     )
 
     speed: float = _setting(math.inf, "schedule", "schedule seconds per wall second", above=0)
-    simulate_every_s: float = _setting(30.0, "schedule", "simulate interval [s]", above=0)
-    report_every_s: float = _setting(15.0, "schedule", "report interval [s]", above=0)
-    events_every_s: float = _setting(15.0, "schedule", "event poll interval [s]", above=0)
-    status_every_s: float = _setting(300.0, "schedule", "resource status interval [s]", above=0)
-    heartbeat_every_s: float = _setting(300.0, "schedule", "heartbeat interval [s]", above=0)
+    simulate_every_s: float = _interval(30.0, "simulate interval [s]")
+    report_every_s: float = _interval(15.0, "report interval [s]")
+    events_every_s: float = _interval(15.0, "event poll interval [s]")
+    status_every_s: float = _interval(300.0, "resource status interval [s]")
+    heartbeat_every_s: float = _interval(300.0, "heartbeat interval [s]")
 
     vtn_url: str = _setting("", "vtn", "the VTN's base url, empty = the embedded VTN")
     dialect: str = _setting("flat", "vtn", "which JSON the VTN speaks", choices=("flat",))
@@ -90,11 +100,15 @@ class LabConfig:
         "httpx", "vtn", "what carries the requests", choices=("httpx", "fast")
     )
     in_flight: int = _setting(8, "vtn", "requests at the same time", low=1, high=64)
-    timeout_s: float = _setting(10.0, "vtn", "longest wait for an answer [s]", above=0)
+    timeout_s: float = _setting(
+        10.0, "vtn", "longest wait for an answer [s]", above=0, high=LONGEST_S
+    )
     allow_writes: bool = _setting(False, "vtn", "may create things on an outside VTN")
 
     tries: int = _setting(3, "delivery", "attempts before a report waits", low=1, high=10)
-    drain_s: float = _setting(30.0, "delivery", "longest wait for the backlog [s]", low=0)
+    drain_s: float = _setting(
+        30.0, "delivery", "longest wait for the backlog [s]", low=0, high=LONGEST_S
+    )
     durability: str = _setting(
         "process", "delivery", "what a reading survives", choices=("process", "power")
     )
@@ -107,14 +121,18 @@ class LabConfig:
     token: Secret = dataclasses.field(default_factory=lambda: Secret(""))
 
     def __post_init__(self) -> None:
+        if isinstance(self.token, str):  # never shown, however it came
+            object.__setattr__(self, "token", Secret(self.token))
         problems = [p for s in _settings() if (p := _problem(s, getattr(self, s.name)))]
         problems = problems or list(self._contradictions())
         if problems:
             raise ConfigError("; ".join(problems))
 
     def _contradictions(self) -> Iterable[str]:
-        shorter, longer = sorted((self.simulate_every_s, self.report_every_s))
-        if (longer / shorter) % 1:
+        shorter, longer = sorted(
+            round(s * 1e6) for s in (self.simulate_every_s, self.report_every_s)
+        )
+        if longer % shorter:
             yield (
                 f"report_every_s = {self.report_every_s:g} and simulate_every_s = "
                 f"{self.simulate_every_s:g}: one must divide the other"
@@ -124,8 +142,10 @@ class LabConfig:
         step_s = round(self.step * 60, 9)
         if step_s % 1 or (QUARTER_S % step_s and step_s % QUARTER_S):
             yield f"a step is {step_s:g} s, it must divide 15 min or be a multiple of it"
-        if self.vtn_url and not re.match(r"https?://[^/\s]", self.vtn_url):
-            yield f"vtn_url is {self.vtn_url!r}, write it as http://127.0.0.1:8080/flat"
+        try:
+            checked_url(self.vtn_url or "http://localhost")
+        except ConfigError as error:
+            yield str(error)
         if self.transport == "httpx" and self.in_flight > 8:
             yield f"in_flight is {self.in_flight}: httpx slows down past 8, use transport = 'fast'"
         try:
@@ -185,7 +205,7 @@ class LabConfig:
         env = os.environ if env is None else env
         values = _read_toml(_toml_path(path, env))
         values.update(_known(arguments))
-        token = Secret(env.get(TOKEN_VARIABLE, ""))
+        token = Secret(env.get(TOKEN_VARIABLE, "").strip())  # a file's last line break is not of it
         return cls(**{"token": token, **values})
 
 
@@ -228,6 +248,26 @@ def params(cell: Mapping[str, Any] | None = None, /, **values: Any) -> LabConfig
     """
     known = {s.name: cell[s.name] for s in _settings() if s.name in cell} if cell else {}
     return LabConfig.load(**known | values)
+
+
+def checked_url(url: str) -> str:
+    """Return a VTN's base url without its last slash; a ConfigError where it is none.
+
+    Examples
+    --------
+    >>> checked_url("http://127.0.0.1:8080/flat/")
+    'http://127.0.0.1:8080/flat'
+    """
+    if re.match(r"([^/]*//)?[^/]*@", url):  # it would stand in files, logs and messages
+        raise ConfigError("vtn_url holds a user or a password", f"use {TOKEN_VARIABLE}")
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        fits = False
+    if not fits or re.search(r"[\s?#]", url) or not url.isprintable():
+        raise ConfigError(f"vtn_url is {url!r}", "write it as http://127.0.0.1:8080/flat")
+    return url.rstrip("/")
 
 
 def describe() -> list[tuple[str, str, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import ssl
 import warnings
 import weakref
@@ -16,9 +17,10 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from venlab.errors import ConfigError, NoAnswer
+from venlab.config import checked_url
+from venlab.errors import NoAnswer
 
-__all__ = ["Answer", "HttpxTransport", "Transport", "checked_url", "is_loopback"]
+__all__ = ["Answer", "HttpxTransport", "Transport", "is_loopback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def may_heal(self) -> bool:
+        """Whether the same request may be taken later: 408, 425, 429 and 5xx."""
+        return self.status in (408, 425, 429) or self.status >= 500
 
 
 class Transport(Protocol):
@@ -51,21 +58,10 @@ def is_loopback(url: str) -> bool:
     (True, False)
     """
     host = urlsplit(url).hostname or ""
-    return host in {"localhost", "::1"} or host.startswith("127.")
-
-
-def checked_url(url: str) -> str:
-    """Return a base url without its last slash; a ConfigError where it is none.
-
-    Examples
-    --------
-    >>> checked_url("http://127.0.0.1:8080/flat/")
-    'http://127.0.0.1:8080/flat'
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"vtn_url is {url!r}", "write it as http://127.0.0.1:8080/flat")
-    return url.rstrip("/")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"  # and not 127.example.org
 
 
 class HttpxTransport:
@@ -106,7 +102,8 @@ class HttpxTransport:
         self._url = lru_cache(maxsize=64)(lambda path: httpx.URL(base + path))
         weakref.finalize(self, _drop, self._pools, everything=True)
         # One context for all pools: each would load the certificates anew, 25 ms a time.
-        self._tls = ssl.create_default_context() if base_url.startswith("https") else None
+        https = urlsplit(base_url).scheme == "https"
+        self._tls = ssl.create_default_context() if https else None
 
     async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request.
