@@ -228,7 +228,7 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "venlab lab" in out
-    assert "notebooks: fleet_run" in out
+    assert re.search(r"^notebooks: tour, .*\bfleet_run$", out, re.MULTILINE)
     assert "3 a --require was missed" in out
 
 

@@ -1,0 +1,65 @@
+"""The lessons by papermill, with other parameters than their defaults (nbval plays those)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from venlab.notebooks import open_notebook
+from venlab.runs import run_notebook
+
+
+def play(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **parameters: object) -> str:
+    """Play a lesson and return all that its cells printed or showed as text."""
+    monkeypatch.chdir(folder)
+    path = open_notebook(name).path
+    result = run_notebook(path, parameters, folder, html=False, say=lambda _: None)
+    executed = nbformat.read(result.notebook, as_version=4)
+    outputs = [o for cell in executed.cells for o in cell.get("outputs", [])]
+    return "\n".join(o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs)
+
+
+def verdicts(said: str) -> str:
+    """Return the first character of each verdict, in order."""
+    return "".join(line[0] for line in said.splitlines() if line[:2] in ("… ", "✔ ", "✘ "))
+
+
+def test_the_tour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two towns answer the event, nothing is lost, and both exercises are solved."""
+    said = play(
+        "tour", tmp_path, monkeypatch, vens=2, speed=200.0, seed=3, out_dir=str(tmp_path / "run")
+    )
+    assert "Aabenraa: notParticipating\nAars: notParticipating" in said
+    assert "nothing is missing" in said
+    assert verdicts(said) == "…✔…✔"
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text("utf-8"))
+    assert summary["complete"] is True
+    assert summary["heard"] == 12 * 6 * (15 + 28)
+
+
+def test_the_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another town, another day of another year, other draws: the solutions hold."""
+    said = play("the_fleet", tmp_path, monkeypatch, town="Rønne", start="2024-07-04T00:00", seed=3)
+    assert "30 of 32 resources" not in said
+    assert verdicts(said) == "…✔…✔…✔"
+
+
+def test_speaking_to_a_vtn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a reading a step, in summer: mended reports are taken, nothing shows a token."""
+    said = play(
+        "speaking_to_a_vtn", tmp_path, monkeypatch, start="2024-07-04T23:30", report_every_s=30.0
+    )
+    assert "4 of 4 readings heard" in said
+    assert verdicts(said) == "…✔" * 4
+    assert "Bearer" not in said
+
+
+def test_timed_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At another speed the tables are equal too, and the old bug shows."""
+    said = play("timed_loops", tmp_path, monkeypatch, simulated_hours=0.5, speed=80.0, seed=3)
+    assert "equal tables: True 360 readings" in said
+    assert "Event loop is closed\nok\nok\nok" in "\n".join(filter(None, said.splitlines()))
+    assert verdicts(said) == "…✔…✔…✔"
