@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import fleet_rows, lab_rows, vtn_reports
+from tests.benchmarks import fleet_rows, lab_rows, pace, vtn_reports
 from tests.benchmarks.table import Row, line
 
 GROUPS: dict[str, Callable[[], Iterator[Row] | list[Row]]] = {
@@ -22,6 +22,7 @@ GROUPS: dict[str, Callable[[], Iterator[Row] | list[Row]]] = {
     "memory": fleet_rows.memory,
     "vtn": vtn_reports.rows,
     "drift": lab_rows.drift,
+    "pace": pace.rows,
 }
 
 
