@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -91,7 +91,9 @@ async def test_a_retry_sends_the_same_bytes(tmp_path: Path) -> None:
         assert first.body == second.body
 
 
-@pytest.mark.parametrize("reply", [None, (500, b""), (503, b""), (429, b""), (408, b"")])
+@pytest.mark.parametrize(
+    "reply", [None, (500, b""), (503, b""), (507, b""), (520, b""), (429, b""), (408, b"")]
+)
 async def test_a_vtn_that_is_away_costs_no_report(tmp_path: Path, reply: Reply) -> None:
     """No answer, 5xx, 429 and 408 leave everything waiting, in order, after a few tries."""
     away = True
@@ -123,7 +125,7 @@ async def test_poison_stops_nobody_else(tmp_path: Path) -> None:
     async with bench(tmp_path, lambda r: (422, words) if r.json["n"] == "b" else CREATED) as b:
         await b.put(0, "a", "b", "c")
         assert await b.send() == Counts(acknowledged=2, rejected=1)
-        with sqlite3.connect(b.outbox.path) as c:
+        with closing(sqlite3.connect(b.outbox.path)) as c:
             rejected = c.execute(
                 "SELECT name, status, words FROM deliveries WHERE state = 'rejected'"
             ).fetchall()
@@ -143,6 +145,46 @@ async def test_stored_but_the_answer_was_lost(tmp_path: Path) -> None:
     async with bench(tmp_path, lambda _: next(answers)) as b:
         await b.put(0, "a")
         assert await b.send() == Counts(acknowledged=1)
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+async def test_stored_but_a_gateway_lost_the_answer(tmp_path: Path, status: int) -> None:
+    """A 5xx leaves open whether the report was stored, so a 409 after it means that it was."""
+    answers = iter([(status, b"bad gateway"), (409, b'{"detail": "taken", "id": "r"}')])
+    async with bench(tmp_path, lambda _: next(answers)) as b:
+        await b.put(0, "a")
+        assert await b.send() == Counts(acknowledged=1)
+
+
+async def test_the_log_counts_a_report_once_however_often_it_was_tried(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten reports of a cycle that met an outage in between are 10 of 10."""
+    away = True
+    async with bench(tmp_path, lambda _: None if away else CREATED) as b:
+        await b.put(0, *(f"r{n}" for n in range(10)))
+        await b.send()
+        await b.send()
+        away = False
+        with caplog.at_level("INFO", "venlab"):
+            await b.send()
+    assert "Sent 10/10 reports for VEN Aabenraa" in caplog.text
+
+
+async def test_an_absent_vtn_is_absent_until_it_answers(tmp_path: Path) -> None:
+    """To ask it is not to have reached it."""
+    seen: list[bool] = []
+
+    def reply(_: Request) -> Reply:
+        seen.append(b.delivery.reachable)
+        return None if len(seen) < 5 else CREATED
+
+    async with bench(tmp_path, reply, tries=2, in_flight=1) as b:
+        await b.put(0, "a", "b")
+        for _ in range(3):
+            await b.send()
+        assert seen == [True, True, False, False, False, True]
+        assert b.delivery.reachable
 
 
 async def test_the_lost_answer_is_remembered_across_cycles(tmp_path: Path) -> None:

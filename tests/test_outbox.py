@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ async def test_readings_and_their_reports_are_kept_together_or_not_at_all(outbox
     with pytest.raises(StoreError, match="UNIQUE"):
         await outbox.append(row(1), [report("b"), report("a")])
     outbox.close()
-    with sqlite3.connect(outbox.path) as c:
+    with closing(sqlite3.connect(outbox.path)) as c:
         assert c.execute("SELECT cycle FROM readings").fetchall() == [(0,)]
         assert c.execute("SELECT name FROM deliveries").fetchall() == [("a",)]
 
@@ -110,6 +111,14 @@ async def test_an_acknowledged_report_stays_so(outbox: Outbox) -> None:
     outbox.settle([Settled(taken.id, "acknowledged", 201)])
     outbox.settle([Settled(taken.id, "waiting")])
     assert await outbox.counts() == Counts(acknowledged=1)
+
+
+async def test_what_the_vtn_holds_twice_is_heard_twice(outbox: Outbox) -> None:
+    """A VTN that stored a resent report again holds a reading too many, and that is seen."""
+    await outbox.keep_heard([("a", 1, 5), ("b", 1, 7), ("a", 1, 5)], anew=True)
+    await outbox.keep_heard([("c", 1, 1)], anew=False)
+    heard = outbox._tell(lambda c: c.execute("SELECT * FROM heard ORDER BY name").fetchall())
+    assert heard.result() == [("a", 2, 10), ("b", 1, 7), ("c", 1, 1)]
 
 
 def test_a_file_that_is_no_run_file(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ CHUNK = 2048  # reports in memory at a time
 GRACE_S = 0.3  # what an interrupt leaves for answers that are under way
 SETTLE_EVERY = 64  # answers kept with one commit; after a kill these are asked for again
 BACKOFF_S = 0.1  # wait before the second attempt, doubled for each one more
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass
@@ -125,7 +124,7 @@ class Delivery:
                 await self._send(batch)
                 if self._ending or not self.reachable:
                     break
-            if self.reachable:
+            if self.reachable and not self._ending:
                 self._say_cycle()
 
     async def _send(self, batch: list[Taken]) -> None:
@@ -133,18 +132,20 @@ class Delivery:
             self._say_cycle()
             self._cycle = _Cycle(batch[0].cycle)
         self._cycle.taken.update(item.ven for item in batch)
-        self.reachable = True
+        probing = not self.reachable  # then the batch is one report
         open_items = {item.id: item for item in batch}
         begun: set[int] = set()
         outcomes: list[Settled] = []
 
         async def deliver(item: Taken) -> None:
-            if self._ending or not self.reachable:
+            if self._ending or not (self.reachable or probing):
                 return
             begun.add(item.id)
             outcome = await self._deliver(item)
             del open_items[item.id]
             outcomes.append(outcome)
+            self.reachable |= probing and outcome.state != "waiting"
+            self._cycle.taken[item.ven] -= outcome.state == "waiting"
             self._cycle.acknowledged[item.ven] += outcome.state == "acknowledged"
             self.acknowledged[item.ven] += item.readings * (outcome.state == "acknowledged")
             self.rejected[item.ven] += item.readings * (outcome.state == "rejected")
@@ -174,8 +175,9 @@ class Delivery:
                 log.debug("%s: %s", item.name, error)
                 continue
             log.debug("%s: %s", item.name, answer.status)
-            if answer.status not in RETRIED:
+            if not answer.may_heal:
                 return self._judge(item, answer.status, answer.body, unanswered)
+            unanswered += answer.status >= 500  # it may have been stored before that went wrong
         self.reachable = False
         return Settled(item.id, "waiting", unanswered=unanswered)
 
@@ -199,7 +201,7 @@ class Delivery:
         done = self._cycle
         if done.number < 0:
             return
-        for v, taken in sorted(done.taken.items()):
+        for v, taken in sorted((+done.taken).items()):
             name = self._vens[v].name
             log.info("Sent %d/%d reports for VEN %s", done.acknowledged[v], taken, name)
         self._on_cycle(done.acknowledged.total())

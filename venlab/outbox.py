@@ -262,9 +262,13 @@ class Outbox:
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def _own(self, durability: str, opened: Future[None]) -> None:
+        connection = None
         try:
-            connection = _open(self.path, durability)
+            connection = sqlite3.connect(self.path, isolation_level=None)
+            _prepare(connection, self.path, durability)
         except (sqlite3.Error, OSError) as error:
+            if connection:
+                connection.close()
             opened.set_exception(StoreError(f"cannot open the run file {self.path}: {error}"))
             return
         opened.set_result(None)
@@ -316,8 +320,7 @@ class _Closed(Exception):
     """The outbox was closed and all work is done."""
 
 
-def _open(path: Path, durability: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
+def _prepare(connection: sqlite3.Connection, path: Path, durability: str) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         log.warning("the folder of %s cannot share memory; the run file uses %s", path.name, mode)
@@ -327,7 +330,6 @@ def _open(path: Path, durability: str) -> sqlite3.Connection:
         "UPDATE deliveries SET state = 'waiting', unanswered = unanswered + 1"
         " WHERE state = 'in flight'"
     )
-    return connection
 
 
 def _append(
@@ -369,7 +371,12 @@ def _keep_heard(
 ) -> None:
     if anew:
         c.execute("DELETE FROM heard")
-    c.executemany("INSERT OR REPLACE INTO heard VALUES (?,?,?)", rows)
+    # A name that the VTN holds twice is heard twice; the check then says so.
+    c.executemany(
+        "INSERT INTO heard VALUES (?,?,?) ON CONFLICT (name) DO UPDATE"
+        " SET readings = readings + excluded.readings, watts = watts + excluded.watts",
+        rows,
+    )
     c.execute(
         "UPDATE deliveries SET state = 'acknowledged' WHERE state = 'waiting' AND unanswered > 0"
         " AND destination = ? AND name IN (SELECT name FROM heard)",

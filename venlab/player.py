@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ __all__ = ["Player", "Status"]
 log = logging.getLogger("venlab.lab")
 
 PROBE_S = 0.5  # wait between two looks at a VTN that is away while a run drains
+Handler = Callable[[Tick], Awaitable[None]]
 POWER_KEPT = 2000  # steps of fleet power that are kept for a live picture
 
 
@@ -130,26 +132,27 @@ class Player:
 
     async def play(self) -> None:
         """Play every tick when it is due, to the end."""
-        handlers: dict[Kind, Callable[[Tick], Awaitable[None]]] = {
-            Kind.EVENTS: self._poll_events,
+        handlers: dict[Kind, Handler] = {
+            Kind.EVENTS: partial(self._polled, self._poll_events),
             Kind.SIMULATE: self._simulate,
             Kind.SAMPLE: self._sample,
             Kind.SEND: self._send,
-            Kind.STATUS: self._check_status,
-            Kind.HEARTBEAT: self._heartbeat,
+            Kind.STATUS: partial(self._polled, self._check_status),
+            Kind.HEARTBEAT: partial(self._polled, self._heartbeat),
         }
         self.clock.begin()
         async with aclosing(self._agenda.play(self.clock)) as ticks:
             async for tick, lag_s, skip in ticks:
                 self._lag_s = lag_s
-                running = self._polls.get(tick.kind)
-                skipped = skip or (running is not None and not running.done())
-                began = time.perf_counter()
-                if not skipped:
-                    await self._begin(tick, handlers[tick.kind])
-                took_s = None if skipped else time.perf_counter() - began
-                kind = tick.kind.name.lower()
-                self._outbox.note_tick(TickRow(kind, tick.n, tick.at_s, lag_s, took_s, skipped))
+                if self._asking(tick.kind) or skip:
+                    self._note(tick, lag_s, None)
+                elif self._in_step or not tick.kind.may_be_skipped:
+                    await self._do(tick, lag_s, handlers[tick.kind])
+                else:
+                    # An empty context: else headless kernels lose what it logs after its cell.
+                    self._polls[tick.kind] = asyncio.create_task(
+                        self._do(tick, lag_s, handlers[tick.kind]), context=contextvars.Context()
+                    )
 
     async def drain(self, longest_s: float) -> None:
         """Send what waits, for at most so long; then say what is left."""
@@ -158,7 +161,9 @@ class Player:
             self._delivery.kick()
             left_s = max(0.0, deadline - time.monotonic())
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._delivery.settled(), left_s)
+                # Not `wait_for`: in Python 3.11 it loses a stop that comes with the last answer.
+                async with asyncio.timeout(left_s):
+                    await self._delivery.settled()
             waiting = (await self._outbox.counts()).waiting
             if not waiting:
                 return
@@ -179,7 +184,7 @@ class Player:
         """Return how the run is going."""
         return Status(
             state,
-            self.clock.schedule_s(),
+            min(self.clock.schedule_s(), self._end_s),
             self._end_s,
             self._cycle,
             self._agenda.cycles,
@@ -193,22 +198,31 @@ class Player:
             problem,
         )
 
-    async def _begin(self, tick: Tick, handler: Callable[[Tick], Awaitable[None]]) -> None:
-        """Await what a tick does; a poll at a finite speed goes beside, so nothing waits for it."""
-        if not tick.kind.may_be_skipped:
-            await handler(tick)
-        elif self.clock.waits:
-            # An empty context: else headless kernels lose what the task logs after its cell.
-            self._polls[tick.kind] = asyncio.create_task(
-                self._polled(tick, handler), context=contextvars.Context()
-            )
-        else:
-            await self._polled(tick, handler)
+    @property
+    def _in_step(self) -> bool:
+        """Whether ticks wait for the VTN: only where nothing else paces them, while it is there."""
+        return not self.clock.waits and self._delivery.reachable
 
-    async def _polled(self, tick: Tick, handler: Callable[[Tick], Awaitable[None]]) -> None:
+    def _asking(self, kind: Kind) -> bool:
+        """Tell whether a poll of this kind is under way; raises what ended any poll but the VTN."""
+        for task in self._polls.values():
+            if task.done():
+                task.result()
+        return kind in self._polls and not self._polls[kind].done()
+
+    async def _do(self, tick: Tick, lag_s: float, handler: Handler) -> None:
+        began = time.perf_counter()
+        await handler(tick)
+        self._note(tick, lag_s, time.perf_counter() - began)
+
+    def _note(self, tick: Tick, lag_s: float, took_s: float | None) -> None:
+        kind = tick.kind.name.lower()
+        self._outbox.note_tick(TickRow(kind, tick.n, tick.at_s, lag_s, took_s, took_s is None))
+
+    async def _polled(self, ask: Handler, tick: Tick) -> None:
         """Ask the VTN; a VTN that is away or refuses costs an answer, never the run."""
         try:
-            await handler(tick)
+            await ask(tick)
             self._vtn_up = True
         except VtnError as error:
             self._vtn_up = error.status is not None
@@ -241,7 +255,7 @@ class Player:
 
     async def _send(self, _tick: Tick) -> None:
         self._delivery.kick()
-        if not self.clock.waits:
+        if self._in_step:
             await self._delivery.settled()
 
     async def _check_status(self, _tick: Tick) -> None:
