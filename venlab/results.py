@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,7 +73,10 @@ class Check:
             f"{self.acknowledged:,}",
             f"energy: measured {self.measured_kwh:,.3f} kWh, heard {energy}",
         ]
-        return "\n".join([*lines, *(self.missing or ("nothing is missing",))])
+        fine = "nothing is missing"
+        if self.heard is None:
+            fine += " on this side; what the VTN holds is not known"
+        return "\n".join([*lines, *(self.missing or (fine,))])
 
 
 class Results:
@@ -142,10 +145,13 @@ class Results:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return the run in some thirty numbers, as ``summary.json`` keeps them."""
+        """Return the run in some thirty numbers, as ``summary.json`` keeps them.
+
+        What is not known, of a run that has not ended or was killed, is None.
+        """
         check, latency_ms = self.check(), self._latencies_ms()
         told = self.about
-        wall_s = told["wall_s"]
+        wall_s = told.get("wall_s")
         found = {
             "cycles": self._one("SELECT count(*) FROM readings"),
             "measured": check.measured,
@@ -157,12 +163,12 @@ class Results:
             "heard_kwh": None if check.heard_kwh is None else round(check.heard_kwh, 6),
             "complete": check.ok,
             "success_rate": check.acknowledged / check.measured if check.measured else None,
-            "reports_per_s": round(len(latency_ms) / wall_s, 1) if wall_s else None,
+            "reports_per_s": round(self._acknowledged("count(*)") / wall_s, 1) if wall_s else None,
             "latency_ms_p50": _percentile(latency_ms, 50),
             "latency_ms_p99": _percentile(latency_ms, 99),
             "worst_lag_s": round(self._one("SELECT max(lag_s) FROM ticks") or 0.0, 4),
         }
-        return {key: (told | found)[key] for key in SUMMARY_KEYS}
+        return {key: (told | found).get(key) for key in SUMMARY_KEYS}
 
     # -- as tables -----------------------------------------------------------------------------
 
@@ -248,21 +254,34 @@ class Results:
 
     # -- behind it -----------------------------------------------------------------------------
 
-    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(f"{self._file.resolve().as_uri()}?mode=ro", uri=True)) as c:
-            return c.execute(query, values).fetchall()
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            # By its path: SQLite takes no URI of a network drive.
+            with closing(sqlite3.connect(self._file)) as c:
+                c.execute("PRAGMA query_only = ON")
+                yield c
+        except (sqlite3.Error, OSError) as error:  # pandas' own DatabaseError is an OSError
+            raise StoreError(f"{self._file} cannot be read: {error}") from None
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self._opened() as c:
+            return c.execute(query).fetchall()
 
     def _one(self, query: str) -> Any:
         return self._rows(query)[0][0]
 
+    def _acknowledged(self, what: str) -> int:
+        return int(self._one(f"SELECT {what} FROM deliveries WHERE state = 'acknowledged'") or 0)
+
     def _frame(self, query: str) -> pd.DataFrame:
         import pandas as pd
 
-        with closing(sqlite3.connect(f"{self._file.resolve().as_uri()}?mode=ro", uri=True)) as c:
+        with self._opened() as c:
             return pd.read_sql_query(query, c)
 
     def _cycles(self) -> Iterator[tuple[int, str, int, np.ndarray[Any, np.dtype[np.int32]]]]:
-        with closing(sqlite3.connect(f"{self._file.resolve().as_uri()}?mode=ro", uri=True)) as c:
+        with self._opened() as c:
             query = "SELECT cycle, stamp, duration_s, watts FROM readings ORDER BY cycle"
             for cycle, stamp, duration_s, watts in c.execute(query):
                 yield cycle, stamp, duration_s, np.frombuffer(watts, "<i4")
@@ -328,9 +347,7 @@ class Results:
         if heard is None:
             return
         yield from self._differences()
-        acknowledged = self._one(
-            "SELECT coalesce(sum(watt_s), 0) FROM deliveries WHERE state = 'acknowledged'"
-        )
+        acknowledged = self._acknowledged("sum(watt_s)")
         if heard_ws != acknowledged:
             yield f"VTN → lab: {heard_ws:,} W·s heard, {acknowledged:,} W·s acknowledged"
 
@@ -347,6 +364,12 @@ class Results:
             names = [row[0] for row in self._rows(f"{here} EXCEPT {there} ORDER BY name")]
             if names:
                 yield _listed(words, names)
+        others = self._rows(
+            "SELECT h.name FROM heard h JOIN deliveries d ON d.name = h.name JOIN readings r"
+            " ON r.cycle = d.cycle WHERE h.watts * r.duration_s != d.watt_s ORDER BY h.name"
+        )
+        if others:
+            yield _listed("VTN → lab: another power heard than sent", [name for (name,) in others])
 
     def _not_covered(self) -> Iterator[str]:
         """Yield the readings that no report, or more than one, carries."""

@@ -68,6 +68,17 @@ def test_every_body_is_a_shape_the_vtn_takes(
     assert len({draft.name for draft in drafts}) == len(drafts)
 
 
+@pytest.mark.parametrize("name", ["bin [0.0]", r"a\u0000b", "\\", "%d%b", '"values":[0.0]'])
+def test_a_name_that_looks_like_a_body(name: str) -> None:
+    """A fleet table may name a resource so, and its reports are like any other's."""
+    writer = Flat().writer(AEROE, [LoadName(0, "r", name, "load_0")], "run-1")
+    (draft,) = writer.write(T0, 450, [1234])
+    report = msgspec.json.decode(draft.body, type=ReportRequest)
+    assert report.resources[0].resource_name == name
+    assert report.report_name == draft.name == f"run-1/aeroe/{name}/load_0/20231130T150730Z"
+    assert report.intervals[0].payloads[0].values == [1.234]
+
+
 def test_a_name_too_long_for_the_vtn_is_found_before_anything_is_sent() -> None:
     """The writer reads one finished body back when it is made."""
     with pytest.raises(DataError, match="report_name"):

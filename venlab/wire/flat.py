@@ -94,7 +94,7 @@ class _Problem(Struct):
 
 
 T = TypeVar("T")
-_MARK = "\0"  # no name holds one, so a rendered body splits there
+_MARK = "\x7f"  # no name holds one, and JSON leaves it as it is: a rendered body splits there
 
 
 def _reader(shape: type[T]) -> Callable[[int, bytes], T]:
@@ -283,8 +283,8 @@ def _render(ven: Ven, load: LoadName, name: str) -> list[bytes]:
         resources=[ReportResource(load.resource)],
         load_component=load.load,
     )
-    head, middle, rest = msgspec.json.encode(report).split(b"\\u0000")
-    before, after = rest.split(b"[0.0]")
+    head, middle, rest = msgspec.json.encode(report).split(_MARK.encode())
+    before, after = rest.split(b"[0.0]", 1)  # a resource's name, which may hold this, comes later
     # One finished body is read back as the VTN will: a wrong shape is found before it is sent.
     end, start = b"20230101T000000Z", b"2023-01-01T00:00:00Z"
     try:

@@ -1,0 +1,101 @@
+"""What a run folder tells, of a run at whatever state, and of a folder that holds none."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.test_lab import played, quick
+from tests.test_outbox import report, row
+from venlab.errors import StoreError
+from venlab.fleet import Fleet
+from venlab.lab import Lab
+from venlab.outbox import Outbox, Settled
+from venlab.results import RUN_FILE, SUMMARY_KEYS, Results
+from venlab.wire.flat import FlatWriter
+
+
+@pytest.mark.parametrize("content", [b"", b"a shopping list " * 300])
+def test_a_file_that_is_no_run(tmp_path: Path, content: bytes) -> None:
+    """One error that names the file, whatever is asked of it."""
+    (tmp_path / RUN_FILE).write_bytes(content)
+    results = Results(tmp_path)
+    for ask in (results.check, results.summary, lambda: results.loops, lambda: results.power_kw):
+        with pytest.raises(StoreError, match=RUN_FILE):
+            ask()
+
+
+def test_a_run_that_was_killed(tmp_path: Path) -> None:
+    """It noted no facts as a whole: its summary says what is known, and None for the rest."""
+    Outbox(tmp_path / RUN_FILE).close()
+    summary = Results(tmp_path).summary()
+    assert set(summary) == set(SUMMARY_KEYS)
+    assert (summary["measured"], summary["wall_s"], summary["run_id"]) == (0, None, None)
+
+
+def test_results_are_only_read(tmp_path: Path) -> None:
+    """Whatever is asked, the run's file is not written to."""
+    Outbox(tmp_path / RUN_FILE).close()
+    with pytest.raises(StoreError, match="readonly"):
+        Results(tmp_path)._rows("DELETE FROM readings")
+
+
+async def test_reports_a_second_are_those_acknowledged(tmp_path: Path) -> None:
+    """A VTN that answers 503 a thousand times has taken no report."""
+    Fleet.reference(7).only(1).to_csv(tmp_path / "fleet.csv")
+    box = Outbox(tmp_path / RUN_FILE)
+    await box.append(row(0), [report("a"), report("b"), report("c")])
+    a, b, c = await box.take(3)
+    states = [(a, "acknowledged", 201), (b, "waiting", 503), (c, "rejected", 422)]
+    box.settle([Settled(item.id, state, status) for item, state, status in states])
+    box.note_about(wall_s="0.5")
+    await box.flush()
+    box.close()
+    assert Results(tmp_path).summary()["reports_per_s"] == 2.0
+
+
+async def test_two_values_that_changed_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts and the sum of energy agree, yet the check is red and names both reports."""
+    write = FlatWriter.write
+
+    def swapping(self, stamp, duration_s, watts):  # type: ignore[no-untyped-def]
+        first = watts[0]
+        assert first != watts[3]
+        return write(self, stamp, duration_s, [watts[3], *watts[1:3], first, *watts[4:]])
+
+    monkeypatch.setattr(FlatWriter, "write", swapping)
+    results = await played(quick(tmp_path, simulated_hours=0.25))
+    check = results.check()
+    assert not check
+    assert (check.measured_kwh, check.acknowledged_kwh) == (check.heard_kwh, check.heard_kwh)
+    (line,) = check.missing
+    assert "another power heard than sent: 4, " in line
+    assert "/load_0/" in line
+    assert "/load_3/" in line
+
+
+async def test_a_check_without_reading_back_does_not_say_too_much(tmp_path: Path) -> None:
+    """What the VTN holds is not known then, and is not called complete in words."""
+    async with Lab(quick(tmp_path, simulated_hours=0.25)) as lab:
+        await lab.register()
+        results = await lab.run()
+        assert str(results.check()).endswith("what the VTN holds is not known")
+        await lab.read_back()
+        assert str(results.check()).endswith("nothing is missing")
+
+
+def test_a_reader_beside_the_writer(tmp_path: Path) -> None:
+    """While another connection writes, results are read without waiting."""
+    box = Outbox(tmp_path / RUN_FILE)
+    with closing(sqlite3.connect(tmp_path / RUN_FILE, isolation_level=None)) as c:
+        c.execute("BEGIN IMMEDIATE")
+        c.execute("INSERT INTO about VALUES ('run_id', '\"r\"')")
+        assert Results(tmp_path).about == {}
+        c.execute("COMMIT")
+    assert Results(tmp_path).about == {"run_id": "r"}
+    box.close()
