@@ -183,10 +183,10 @@ class _Controls:
         self._start.disabled = status.state != "registered"
         self._pause.disabled = self._stop.disabled = not under_way
         self._pause.description = "Resume" if status.state == "paused" else "Pause"
-        self._head.value = panel.head(lab, status, problem)
-        self._vens.value, self._events.value = panel.vens(lab, status), panel.events(status)
         if due:
             self._figure.value = panel.figure(lab, status)
+        self._vens.value, self._events.value = panel.vens(lab, status), panel.events(status)
+        self._head.value = panel.head(lab, status, problem)
 
     def close(self) -> None:
         """Take the widgets away: a saved notebook then holds none that nobody answers for."""

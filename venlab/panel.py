@@ -232,7 +232,7 @@ def _layers(edges: NDArray[np.float64], share: NDArray[np.float64]) -> Iterator[
 
 def _nice(highest: float) -> float:
     """Return a step of 1, 2 or 5 times a power of ten that divides an axis into some five parts."""
-    rough = max(highest, 1e-3) / 5
+    rough = (highest or 5.0) / 5
     power = 10.0 ** np.floor(np.log10(rough))
     return float(next(m * power for m in (1, 2, 5, 10) if m * power >= rough))
 

@@ -71,6 +71,7 @@ def test_buttons_play_a_run_while_no_cell_does(notebook: Notebook, shots: Path) 
 
     notebook.press("Pause")
     notebook.until("/Paused/.test(text()) && value('Waiting') === 0")
+    notebook.until("document.querySelectorAll('.vl-plot svg path[fill]').length === 6")
     paused_at = notebook.value("Measured")
     notebook.page.screenshot(path=shots / "paused.png")
     notebook.page.locator(".vl-controls .noUi-handle").press("ArrowRight")
@@ -120,6 +121,7 @@ def test_it_fits_a_narrow_page_and_a_dark_one(notebook: Notebook, shots: Path) -
     notebook.until("/Running/.test(text()) && value('Acknowledged') > 0")
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         notebook.command("apputils:change-theme", theme=theme)
+        notebook.until("!document.querySelector('#jupyterlab-splash')")
         for width in (1400, 600):
             notebook.page.set_viewport_size({"width": width, "height": 1000})
             notebook.until("panel().clientWidth < innerWidth && panel().clientWidth > 400")
