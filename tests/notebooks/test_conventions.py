@@ -167,10 +167,14 @@ class TestEachLesson:
         for exercise, solution in zip(exercises, solutions, strict=True):
             assert every.index(solution) == every.index(exercise) + 1
             assert solution.metadata.jupyter.source_hidden is True
+            # JupyterLab shows the first line of a folded cell.
+            assert re.match(r"# Solution \d\n", solution.source)
             assert " = ...\n" in exercise.source
             assert checked(exercise) == checked(solution)
             assert len(checked(exercise)) == 1
-            assert re.search(r"^assert answer$", solution.source, re.MULTILINE)
+            # What a folded cell shows is not folded.
+            assert isinstance(ast.parse(solution.source).body[-1], ast.Assert)
+            assert re.search(r"^assert vl\.check\(", solution.source, re.MULTILINE)
 
     def test_it_has_one_or_two_pictures(self, path: Path) -> None:
         """All of them from the package, so that a colour means one thing."""

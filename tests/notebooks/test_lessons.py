@@ -22,9 +22,10 @@ def play(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **parameters:
     return "\n".join(o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs)
 
 
-def verdicts(said: str) -> str:
-    """Return the first character of each verdict, in order."""
-    return "".join(line[0] for line in said.splitlines() if line[:2] in ("… ", "✔ ", "✘ "))
+def unanswered(said: str) -> int:
+    """Return how many exercises wait for an answer; their solutions would have failed the run."""
+    assert not [line for line in said.splitlines() if line.startswith("✘")]
+    return said.count("… not answered yet")
 
 
 def test_the_tour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +35,7 @@ def test_the_tour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert "Aabenraa: notParticipating\nAars: notParticipating" in said
     assert "nothing is missing" in said
-    assert verdicts(said) == "…✔…✔"
+    assert unanswered(said) == 2
     summary = json.loads((tmp_path / "run" / "summary.json").read_text("utf-8"))
     assert summary["complete"] is True
     assert summary["heard"] == 12 * 6 * (15 + 28)
@@ -44,7 +45,7 @@ def test_the_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another town, another day of another year, other draws: the solutions hold."""
     said = play("the_fleet", tmp_path, monkeypatch, town="Rønne", start="2024-07-04T00:00", seed=3)
     assert "30 of 32 resources" not in said
-    assert verdicts(said) == "…✔…✔…✔"
+    assert unanswered(said) == 3
 
 
 def test_speaking_to_a_vtn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +54,7 @@ def test_speaking_to_a_vtn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         "speaking_to_a_vtn", tmp_path, monkeypatch, start="2024-07-04T23:30", report_every_s=30.0
     )
     assert "4 of 4 readings heard" in said
-    assert verdicts(said) == "…✔" * 4
+    assert unanswered(said) == 4
     assert "Bearer" not in said
 
 
@@ -62,4 +63,4 @@ def test_timed_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = play("timed_loops", tmp_path, monkeypatch, simulated_hours=0.5, speed=80.0, seed=3)
     assert "equal tables: True 360 readings" in said
     assert "Event loop is closed\nok\nok\nok" in "\n".join(filter(None, said.splitlines()))
-    assert verdicts(said) == "…✔…✔…✔"
+    assert unanswered(said) == 3
