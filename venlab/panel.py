@@ -81,7 +81,7 @@ def head(lab: Lab, status: Status, problem: str = "") -> str:
     return (
         f'<div class="vl-head"><div class="vl-row">'
         f'<span class="vl-state vl-grow">{mark}{title}</span>'
-        f'<span class="vl-faint">{fleet}</span><span>{_vtn(status)}</span>'
+        f'<span class="vl-faint">{fleet}</span>{_vtn(status)}'
         + (f'<span class="vl-faint vl-detail">{escape(detail)}</span>' if detail else "")
         + "</div>"
         + (f'<div class="vl-notice">{escape(trouble)}</div>' if trouble else "")
@@ -154,9 +154,8 @@ def _left(lab: Lab, status: Status) -> tuple[str, str]:
 def _vtn(status: Status) -> str:
     if status.measured is None:
         return ""
-    return (
-        _mark("good", "vl-dot") + "VTN up" if status.vtn_up else _mark("bad", "vl-dot") + "VTN away"
-    )
+    tone, word = ("good", "up") if status.vtn_up else ("bad", "away")
+    return f"<span>{_mark(tone, 'vl-dot')}VTN {word}</span>"
 
 
 def _bar(acknowledged: int, waiting: int, rejected: int, expected: int) -> str:
@@ -184,7 +183,7 @@ def figure(lab: Lab, status: Status) -> str:
     unit, scale = ("MW", 1000.0) if highest_kw >= 2000 else ("kW", 1.0)
     every = _nice(highest_kw / scale)
     top = every * max(1, np.ceil(highest_kw / scale / every))
-    levels = np.arange(0, top + every / 2, every)
+    levels = np.arange(0, top + every / 2, every) if status.power_kw else np.zeros(1)
     lines = "".join(f'<path d="M0 {100 - 100 * v / top:.4g}H1000"/>' for v in levels[1:])
     ticks = (
         f'<span class="vl-y" style="top:{100 - 100 * v / top:.4g}%">{v:,g}</span>' for v in levels
