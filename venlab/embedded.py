@@ -7,12 +7,15 @@ import json
 import secrets
 import subprocess
 import sys
+import threading
+import weakref
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from venlab.errors import RunError
 from venlab.platforms import detached
 from venlab.secret import Secret
+from venlab.tasks import in_any_case
 
 __all__ = ["EmbeddedVtn"]
 
@@ -56,8 +59,14 @@ class EmbeddedVtn:
         """
         # New at each start: nobody has to keep it, and the store keeps only its hash.
         self.credential = Secret(secrets.token_urlsafe(24))
-        self._process = await asyncio.to_thread(self._spawn)
-        ready = await asyncio.to_thread(self._greet, self._process)
+        self._process = self._spawn()
+        self._end = weakref.finalize(self, _end, self._process)
+        try:
+            ready = await asyncio.to_thread(self._greet, self._process)
+        except asyncio.CancelledError:
+            self._process.kill()  # it has nothing to keep yet, and the thread that greets it ends
+            await in_any_case(self.stop())
+            raise
         self.url, self.flat_url = ready["url"], ready["flat"]
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -73,6 +82,9 @@ class EmbeddedVtn:
         assert process.stdin
         assert process.stdout
         first = json.dumps({"credential": self.credential.reveal()}) + "\n"
+        patience = threading.Timer(READY_S, process.kill)
+        patience.daemon = True
+        patience.start()
         try:
             process.stdin.write(first.encode())
             process.stdin.flush()
@@ -85,21 +97,24 @@ class EmbeddedVtn:
             raise RunError(
                 f"the embedded VTN did not start: {words or 'it said nothing'}"
             ) from None
+        finally:
+            patience.cancel()
         return ready
 
     async def stop(self) -> None:
         """End the process by closing its stdin; by force where that takes too long."""
         if self._process:
-            await asyncio.to_thread(self._end, self._process)
+            await asyncio.to_thread(self._end)
 
-    @staticmethod
-    def _end(process: subprocess.Popen[bytes]) -> None:
-        pipes: tuple[IO[bytes] | None, ...] = (process.stdin, process.stdout)
-        for pipe in pipes:
-            if pipe:
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it once: when it is stopped, when nobody holds it any more, or with this interpreter."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            with suppress(OSError):  # what it never read cannot be written any more
                 pipe.close()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

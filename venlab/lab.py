@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -105,9 +105,11 @@ class Lab:
         self.outbox = Outbox(self.folder / RUN_FILE, durability=self.config.durability)
         self._opened = True
         try:
-            await self._connect()
+            async with awake(lambda: "nothing is left running; await lab.open() begins anew"):
+                await self._connect()
         except BaseException:
-            await self._release()
+            await in_any_case(self._release())
+            (self.folder / RUN_FILE).unlink()  # it holds nothing yet; the next `open` may have it
             raise
         settings = {**self.config.public(), "run_id": self.run_id}
         text = json.dumps(settings, indent=2, default=str, ensure_ascii=False)
@@ -124,11 +126,11 @@ class Lab:
 
         Notes
         -----
-        Repeatable: what is there already is found by its name (409), not made twice.
+        Repeatable: what is there is found by its name (409); an interrupted one goes on.
         """
         self._state, self._problem = "registering", ""
         try:
-            async with awake():
+            async with awake(lambda: f"{self.roster.progress}; await lab.register() goes on"):
                 await self.roster.register(self.client, progress)
                 if self.vtn:
                     await self.roster.play_operator(self.client)
@@ -235,14 +237,13 @@ class Lab:
         """Ask the VTN what it holds of this run, and keep its answer beside ours."""
         try:
             anew = True
-            async with awake(), aclosing(self.client.heard(self.run_id)) as pages:
+            again = awake(lambda: "await lab.read_back() asks again")
+            async with again, aclosing(self.client.heard(self.run_id)) as pages:
                 async for page in pages:
                     await self.outbox.keep_heard(page, anew=anew)
                     anew = False
             self._note_about(read_back=True)
-        except Refused as error:
-            log.warning("The VTN cannot be read back: %s", error)
-        except NoAnswer as error:
+        except (Refused, NoAnswer) as error:
             log.warning("The VTN was not read back: %s", error)
         await self.outbox.flush()
         return self.results
@@ -250,8 +251,10 @@ class Lab:
     async def close(self) -> Results:
         """Write the tables of the run folder, end the embedded VTN and close what is open."""
         if self._opened:
-            await self.outbox.flush()
-            await self._release()
+            try:
+                await self.outbox.flush()
+            finally:
+                await in_any_case(self._release())
             if "wall_s" in self.results.about:
                 await asyncio.to_thread(self.results.save)
         return self.results
@@ -321,8 +324,8 @@ class Lab:
     async def _end_run(self, player: Player, began: float, stopped: bool) -> None:
         await player.end()
         self._note_facts(player.meter, time.monotonic() - began, stopped)
-        async with asyncio.timeout(FLUSH_S if stopped else None):
-            await self.outbox.flush()
+        with suppress(TimeoutError):  # a slow disk: the file's own thread writes on
+            await asyncio.wait_for(self.outbox.flush(), FLUSH_S if stopped else None)
 
     async def _whole(self) -> Results:
         opened_here = not self._opened

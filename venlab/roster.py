@@ -46,8 +46,15 @@ class Roster:
         """Whether every VEN and every resource is registered."""
         return bool(self.vens) and len(self.resource_ids) == self._fleet.n_resources
 
+    @property
+    def progress(self) -> str:
+        """How far the registration is, in words."""
+        return f"{len(self.resource_ids)} of {self._fleet.n_resources} resources are registered"
+
     async def register(self, client: Client, progress: Callable[[int, int], None]) -> None:
-        """Register all VENs, then all resources; repeatable, what is there is found by its name.
+        """Register all VENs, then all resources; repeatable, and goes on where it broke off.
+
+        What the VTN has already is found by its name, not made twice.
 
         Parameters
         ----------
@@ -75,7 +82,10 @@ class Roster:
                 log.info("Registered %d/%d resources", done, of)
 
         await for_each(range(self._fleet.n_vens), register_ven, self._in_flight)
-        await for_each(range(self._fleet.n_resources), register_resource, self._in_flight)
+        if len(self.resource_ids) == of:
+            self.resource_ids.clear()
+        missing = [r for r in range(of) if r not in self.resource_ids]
+        await for_each(missing, register_resource, self._in_flight)
         self.vens = [vens[v] for v in range(self._fleet.n_vens)]
 
     async def play_operator(self, client: Client) -> None:

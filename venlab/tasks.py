@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Generic, TypeVar
 
-__all__ = ["awake", "for_each", "in_any_case", "run_blocking"]
+__all__ = ["awake", "for_each", "forgive_interrupt", "in_any_case", "run_blocking"]
 
 T = TypeVar("T")
 
@@ -39,8 +40,15 @@ async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]], l
 
 
 @asynccontextmanager
-async def awake() -> AsyncIterator[None]:
-    """Wake the loop every 0.2 s: a kernel's stop button waits for whatever wakes it next."""
+async def awake(remedy: Callable[[], str] = lambda: "") -> AsyncIterator[None]:
+    """Wake the loop every 0.2 s: a kernel's stop button waits for whatever wakes it next.
+
+    Parameters
+    ----------
+    remedy : callable, optional
+        What an interrupt says: what is half done, and how to go on. It stays a CancelledError and
+        no other, since asyncio's timeouts go by that, but a notebook shows this one line of it.
+    """
 
     async def beat() -> None:
         while True:  # noqa: ASYNC110 - waking up is the purpose, there is no event to wait for
@@ -49,6 +57,12 @@ async def awake() -> AsyncIterator[None]:
     heart = asyncio.create_task(beat(), context=contextvars.Context())
     try:
         yield
+    except asyncio.CancelledError as error:
+        if said := remedy():
+            line = f"interrupted; {said}"
+            error.args = (line,)
+            vars(error)["_render_traceback_"] = lambda: [line]  # IPython asks for it
+        raise
     finally:
         heart.cancel()
 
@@ -83,43 +97,78 @@ def run_blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     T
         What it returns; Ctrl-C or the stop button cancels it, and it may still return.
 
+    Raises
+    ------
+    KeyboardInterrupt
+        It was cancelled by that and had nothing to return.
+
     Notes
     -----
-    Without a running loop this is `asyncio.run`. With one, as in a notebook's cell, a thread with
-    a loop of its own does the work; no loop is patched.
+    Without a running loop one is run here. With one, as in a notebook's cell, a thread with a loop
+    of its own does the work. No loop is patched, and none that others patched is used.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work())
-    return _run_in_thread(work)
+    job = _Job(work)
+    with _on_interrupt(job.cancel):
+        try:
+            return job.play() if asyncio._get_running_loop() is None else _in_thread(job)
+        except asyncio.CancelledError as error:
+            if not job.cancelled:
+                raise
+            interrupt = KeyboardInterrupt(*error.args)
+            vars(interrupt).update(vars(error))  # what a notebook shows of it
+            raise interrupt from None
 
 
-def _run_in_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    done: Future[T] = Future()
-    cancel: list[Callable[[], object]] = []
-    started = threading.Event()
+class _Job(Generic[T]):
+    """Work in a loop of its own, which may be cancelled from anywhere and before it begins."""
 
-    async def main() -> T:
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._work = work
+        self._cancel: Callable[[], object] = lambda: None
+        self.cancelled = False
+
+    def play(self) -> T:
+        with asyncio.Runner() as runner:  # not `asyncio.run`, which nest_asyncio replaces
+            return runner.run(self._main())
+
+    async def _main(self) -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task
-        cancel.append(lambda: loop.call_soon_threadsafe(task.cancel))
-        started.set()
-        return await work()
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        if self.cancelled:
+            task.cancel()
+        return await self._work()
 
-    def thread_main() -> None:
+    def cancel(self) -> None:
+        self.cancelled = True
+        with suppress(RuntimeError):  # its loop is closed: it has ended meanwhile
+            self._cancel()
+
+
+def _in_thread(job: _Job[T]) -> T:
+    done: Future[T] = Future()
+
+    def main() -> None:
         try:
-            with asyncio.Runner() as runner:  # not `asyncio.run`, which a patched kernel replaces
-                done.set_result(runner.run(main()))
+            done.set_result(job.play())
         except BaseException as error:
             done.set_exception(error)
 
     context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(thread_main,), name="venlab-run-sync")
-    thread.start()
-    while True:
-        try:
-            return done.result()
-        except KeyboardInterrupt:
-            started.wait()
-            cancel[0]()
+    threading.Thread(target=context.run, args=(main,), name="venlab-run-sync").start()
+    while not wait([done], WAKE_S).done:
+        pass  # in short waits: on Windows no signal ends a long one
+    return done.result()
+
+
+@contextmanager
+def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Do this at Ctrl-C; a handler is never late or early, as a KeyboardInterrupt can be."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # an interrupt never comes here
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
