@@ -51,14 +51,13 @@ class Kernel:
 
     def __init__(self, folder: Path, sockets: str) -> None:
         self.folder = folder
-        self.log = folder / "kernel.log"
+        self.log = (folder / "kernel.log").open("wb")
         self.manager = OwnManager(transport="ipc", ip=sockets)
         self._start()
         self._cell, self._id = Cell(), ""
 
     def _start(self) -> None:
-        with self.log.open("ab") as log:
-            self.manager.start_kernel(stdout=log, stderr=subprocess.STDOUT, cwd=str(self.folder))
+        self.manager.start_kernel(stdout=self.log, stderr=subprocess.STDOUT, cwd=str(self.folder))
         self.client = self.manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(LONGEST_S)
@@ -99,9 +98,9 @@ class Kernel:
         self.manager.interrupt_kernel()
         return time.monotonic()
 
-    def restart(self) -> None:
+    def restart(self, *, now: bool) -> None:
         self.client.stop_channels()
-        self.manager.restart_kernel(now=False)
+        self.manager.restart_kernel(now=now)
         self.client = self.manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(LONGEST_S)
@@ -112,7 +111,8 @@ class Kernel:
         if self.manager.has_kernel:
             self.manager.shutdown_kernel()
         self.manager.cleanup_resources()
-        return self.log.read_text("utf-8", "replace")
+        self.log.close()
+        return Path(self.log.name).read_text("utf-8", "replace")
 
     def _read(self) -> bool:
         """Take one message, if there is one; return whether the cell has ended."""

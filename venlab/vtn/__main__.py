@@ -30,6 +30,7 @@ from venlab.vtn.store import Store
 __all__ = ["main"]
 
 _GRACE_S = 1  # for requests in flight, once it is told to end
+_LOOK_S = 0.25  # between two looks whether the parent is there
 _SETTINGS: Any = {
     "access_log": False,
     "lifespan": "off",
@@ -77,7 +78,7 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> None:
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     ready = {"url": url, "port": port, "flat": url + FLAT}
     if options.embedded:
-        threading.Thread(target=_end_with_stdin, args=[server], daemon=True).start()
+        threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()
     else:
         path = options.credential_file or options.store.with_suffix(".credential")
         ready["credential_file"] = _write(path, credential)
@@ -128,13 +129,22 @@ def _credential_from_stdin() -> Secret:
         raise ConfigError("stdin does not begin with the credential", remedy) from None
 
 
-def _end_with_stdin(server: uvicorn.Server) -> None:
-    # os.read, not sys.stdin: a reader of that can crash the interpreter at its end.
-    while os.read(0, 4096):
-        pass
+def _end_with_parent(server: uvicorn.Server) -> None:
+    """End when stdin does, or when the parent is gone and what it forked holds the pipe open."""
+    parent = os.getppid()
+    reader = threading.Thread(target=_read_to_the_end, daemon=True)
+    reader.start()
+    while reader.is_alive() and os.getppid() == parent:
+        reader.join(_LOOK_S)
     server.should_exit = True
     time.sleep(_GRACE_S + 0.5)
     os._exit(1)  # it did not end by itself; nobody is left to ask for more
+
+
+def _read_to_the_end() -> None:
+    # os.read, not sys.stdin: a reader of that can crash the interpreter at its end.
+    while os.read(0, 4096):
+        pass
 
 
 if __name__ == "__main__":
