@@ -1,24 +1,22 @@
-"""Runs that nbval plays leave their folders beside the notebooks; they go when the tests end."""
+"""Notebooks that nbval plays leave their run folders in a temporary place."""
 
 from __future__ import annotations
 
+import os
 import shutil
-from pathlib import Path
+import tempfile
 
 import pytest
 
-RUNS = Path(__file__).parent / "notebooks" / "runs"
-BEFORE = pytest.StashKey[set[Path]]()
+RUNS = pytest.StashKey[str]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remember which run folders are a person's own."""
-    session.stash[BEFORE] = set(RUNS.glob("*"))
+    """Name the place in the environment: the kernels that nbval starts inherit it."""
+    folder = session.stash[RUNS] = tempfile.mkdtemp(prefix="venlab-runs-")
+    os.environ["VENLAB_RUNS"] = folder
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Take away those that came since."""
-    for folder in set(RUNS.glob("*")) - session.stash[BEFORE]:
-        shutil.rmtree(folder, ignore_errors=True)
-    if RUNS.is_dir() and not any(RUNS.iterdir()):
-        RUNS.rmdir()
+    """Take it away; a person's own runs are somewhere else."""
+    shutil.rmtree(session.stash[RUNS], ignore_errors=True)

@@ -29,6 +29,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
+    monkeypatch.delenv("VENLAB_RUNS", raising=False)
     write_notebook(here / "tiny.ipynb", prose("# Tiny"), parameters(), code(WORK))
     return here
 

@@ -164,7 +164,9 @@ def _make_folder(name: str, *asked: str) -> Path:
     if len(wishes) > 1:
         raise ConfigError("--out and -p out_dir name two folders", "give one")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = Path(*wishes) if wishes else Path("runs", f"{name}-{stamp}-{secrets.token_hex(2)}")
+    folder = (
+        Path(*wishes) if wishes else config.runs_folder() / f"{name}-{stamp}-{secrets.token_hex(2)}"
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

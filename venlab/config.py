@@ -20,10 +20,19 @@ from venlab.errors import ConfigError, DataError
 from venlab.platforms import data_dir
 from venlab.secret import Secret
 
-__all__ = ["LabConfig", "check_value", "checked_url", "describe", "own_file", "params"]
+__all__ = [
+    "LabConfig",
+    "check_value",
+    "checked_url",
+    "describe",
+    "own_file",
+    "params",
+    "runs_folder",
+]
 
 TOKEN_VARIABLE = "VENLAB_TOKEN"
 TOML_VARIABLE = "VENLAB_TOML"
+RUNS_VARIABLE = "VENLAB_RUNS"
 QUARTER_S = 900  # what the load profiles are made of
 LONGEST_S = 86_400.0
 LONGEST_H = 1e6  # a date has an end, and a century is enough
@@ -207,6 +216,11 @@ class LabConfig:
         values.update(_known(arguments))
         token = Secret(env.get(TOKEN_VARIABLE, "").strip())  # a file's last line break is not of it
         return cls(**{"token": token, **values})
+
+
+def runs_folder(env: Mapping[str, str] | None = None) -> Path:
+    """Return where new run folders are made: ``runs`` here, or what ``VENLAB_RUNS`` names."""
+    return Path((os.environ if env is None else env).get(RUNS_VARIABLE) or "runs")
 
 
 def own_file(env: Mapping[str, str] | None = None) -> dict[str, Value]:

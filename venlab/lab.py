@@ -17,7 +17,7 @@ from typing import Self
 from venlab import runlog
 from venlab.client import Client
 from venlab.clock import Clock
-from venlab.config import LabConfig
+from venlab.config import LabConfig, runs_folder
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import ConfigError, NoAnswer, Refused, RunError, StoreError
 from venlab.fasttransport import FastTransport
@@ -75,7 +75,7 @@ class Lab:
             step_min=self.config.step,
         )
         self.run_id = _new_run_id()
-        self.folder = Path(self.config.out_dir or Path("runs", self.run_id))
+        self.folder = Path(self.config.out_dir or Path(runs_folder(), self.run_id))
         self.vtn: EmbeddedVtn | None = None
         self.roster = Roster(
             self.fleet, prefix=self.config.name_prefix, in_flight=self.config.in_flight
