@@ -111,3 +111,12 @@ async def test_a_stop_that_comes_with_the_last_answer() -> None:
     drain.cancel()
     with pytest.raises(asyncio.CancelledError):
         await drain
+
+
+async def test_an_interval_that_is_no_whole_microsecond(tmp_path: Path) -> None:
+    """Thirds of a second add up to the run's end, with no interval of a microsecond after it."""
+    config = quick(tmp_path, simulate_every_s=1 / 3, report_every_s=1 / 9, step_min=15)
+    async with Lab(config) as lab:
+        await lab.register()
+        results = await lab.run()
+    assert results._rows("SELECT duration_s FROM readings") == [(300,)] * 6

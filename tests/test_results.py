@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.test_lab import played, quick
@@ -13,9 +14,11 @@ from tests.test_outbox import report, row
 from venlab.errors import StoreError
 from venlab.fleet import Fleet
 from venlab.lab import Lab
-from venlab.outbox import Outbox, Settled
+from venlab.outbox import Outbox, ReadingRow, Settled
 from venlab.results import RUN_FILE, SUMMARY_KEYS, Results
 from venlab.wire.flat import FlatWriter
+
+REPORT = report("a")._replace(watt_s=900)
 
 
 @pytest.mark.parametrize("content", [b"", b"a shopping list " * 300])
@@ -28,12 +31,20 @@ def test_a_file_that_is_no_run(tmp_path: Path, content: bytes) -> None:
             ask()
 
 
-def test_a_run_that_was_killed(tmp_path: Path) -> None:
-    """It noted no facts as a whole: its summary says what is known, and None for the rest."""
-    Outbox(tmp_path / RUN_FILE).close()
-    summary = Results(tmp_path).summary()
+async def test_a_run_that_was_killed(tmp_path: Path) -> None:
+    """It noted no facts as a whole: the summary says what is known, the check what is not."""
+    Fleet.reference(7).only(1).to_csv(tmp_path / "fleet.csv")
+    watts = np.array([2, -1], "<i4").tobytes()
+    box = Outbox(tmp_path / RUN_FILE)
+    await box.append(ReadingRow(0, "2023-11-30T15:00:00+00:00", 450, 1, 900, watts), [REPORT])
+    box.close()
+    results = Results(tmp_path)
+    summary = results.summary()
     assert set(summary) == set(SUMMARY_KEYS)
-    assert (summary["measured"], summary["wall_s"], summary["run_id"]) == (0, None, None)
+    assert (summary["measured"], summary["waiting"], summary["wall_s"]) == (1, 1, None)
+    assert results.check().missing == (
+        "simulator → run file: not compared, since the run has not ended",
+    )
 
 
 def test_results_are_only_read(tmp_path: Path) -> None:

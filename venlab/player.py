@@ -111,6 +111,8 @@ class Player:
         )
         self._watch = EventWatch()
         self._polls: dict[Kind, asyncio.Task[None]] = {}
+        # In whole µs, as the agenda counts: a third of a second makes no last interval of 1 µs.
+        self._end_s = config.steps * round(config.simulate_every_s, 6)
         self._agenda = Agenda(
             {
                 Kind.EVENTS: config.events_every_s,
@@ -119,10 +121,9 @@ class Player:
                 Kind.STATUS: config.status_every_s,
                 Kind.HEARTBEAT: config.heartbeat_every_s,
             },
-            end_s=config.steps * config.simulate_every_s,
+            end_s=self._end_s,
         )
         self._end = simulator.time_of(config.steps)
-        self._end_s = config.steps * config.simulate_every_s
         self._cycle = 0
         self._lag_s = 0.0
         self._ven_of_load = np.repeat(fleet.resource_ven, len(END_USES))

@@ -24,6 +24,7 @@ __all__ = ["RUN_FILE", "SUMMARY_KEYS", "Check", "Results"]
 RUN_FILE = "run.sqlite"
 NAMES_SHOWN = 5
 WATT_S_PER_KWH = 3.6e6
+MEASURED = ("measured", "measured_watt_s")  # what the simulator counted, noted when a run ends
 # fmt: off
 SUMMARY_KEYS = (
     "run_id", "vens", "resources", "loads", "cycles", "measured", "acknowledged", "rejected",
@@ -121,7 +122,8 @@ class Results:
             count and in energy, name by name.
         """
         about = self.about
-        measured, measured_ws = about.get("measured", 0), about.get("measured_watt_s", 0)
+        kept: Any = self._rows("SELECT total(measured), total(watt_s) FROM readings")[0]
+        measured, measured_ws = (about.get(k, int(n)) for k, n in zip(MEASURED, kept, strict=True))
         states = {
             state: (count, watt_s)
             for state, count, watt_s in self._rows(
@@ -141,7 +143,7 @@ class Results:
             waiting,
             heard,
             None if heard_ws is None else heard_ws / WATT_S_PER_KWH,
-            tuple(self._missing(about, sum(w for _, w in states.values()), heard, heard_ws)),
+            tuple(self._missing(about, kept, sum(w for _, w in states.values()), heard, heard_ws)),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -327,23 +329,22 @@ class Results:
     def _missing(
         self,
         about: Mapping[str, Any],
+        kept: tuple[float, float],
         delivered_ws: int,
         heard: int | None,
         heard_ws: int | None,
     ) -> Iterator[str]:
         """Say, edge by edge, what one side has and the other has not."""
-        kept, kept_ws = self._rows("SELECT total(measured), total(watt_s) FROM readings")[0]
-        for what, simulated, stored in (
-            ("readings", about.get("measured", 0), int(kept)),
-            ("W·s", about.get("measured_watt_s", 0), int(kept_ws)),
-        ):
-            if simulated != stored:
-                yield f"simulator → run file: {simulated:,} {what} measured, {stored:,} kept"
+        if any(kept) and MEASURED[0] not in about:
+            yield "simulator → run file: not compared, since the run has not ended"
+        for key, stored, what in zip(MEASURED, kept, ("readings", "W·s"), strict=True):
+            if (simulated := about.get(key, stored)) != stored:
+                yield f"simulator → run file: {simulated:,} {what} measured, {stored:,.0f} kept"
         lost = list(self._not_covered())
         if lost:
             yield _listed("run file → outbox: readings in no report", lost)
-        elif kept_ws != delivered_ws:
-            yield f"run file → outbox: {int(kept_ws):,} W·s kept, {delivered_ws:,} in reports"
+        elif kept[1] != delivered_ws:
+            yield f"run file → outbox: {kept[1]:,.0f} W·s kept, {delivered_ws:,} in reports"
         if heard is None:
             return
         yield from self._differences()
