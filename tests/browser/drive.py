@@ -32,8 +32,9 @@ FLAGS += ["--disable-background-networking", "--disable-component-update", "--di
 
 def chromium() -> str | None:
     """Return the browser of this machine; CHROMIUM names another."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    named = os.environ.get("CHROMIUM")
+    names = (named,) if named else ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 def missing() -> str:
