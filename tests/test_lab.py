@@ -12,8 +12,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -71,6 +73,8 @@ async def test_the_summary_and_the_folder(tmp_path: Path) -> None:
     assert set(promised.split()) <= set(summary)
     assert (summary["cycles"], summary["loads"], summary["success_rate"]) == (4, 90, 1.0)
     assert summary["stopped"] is False
+    params = (results.folder / "params.json").read_bytes()
+    assert msgspec.json.decode(params)["speed"] == "inf"  # JSON knows no Infinity
     files = {path.name for path in results.folder.iterdir()}
     assert {"fleet.csv", "lab.log", "params.json", "readings.csv", "requests.csv"} <= files
     readings = results.readings
@@ -224,6 +228,47 @@ async def test_a_report_nobody_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "heard but not acknowledged: 1" in await dropped(tmp_path, lambda _: None)
 
 
+async def test_read_back_again_from_a_vtn_that_lost_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second answer counts: nothing of the first is left to make the check green."""
+    async with Lab(quick(tmp_path)) as lab:
+        await lab.register()
+        await lab.run()
+        assert (await lab.read_back()).check().ok
+
+        async def nothing(self, run_id):  # type: ignore[no-untyped-def]
+            return
+            yield
+
+        monkeypatch.setattr(Client, "heard", nothing)
+        check = (await lab.read_back()).check()
+    assert check.heard == 0
+    assert "acknowledged but not heard: 360" in str(check)
+
+
+@pytest.mark.parametrize("answer", [(200, b"<html>"), (403, b"{}"), (404, b"{}"), (500, b"")])
+async def test_a_vtn_that_cannot_be_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes]
+) -> None:
+    """Whatever it answers instead, the run's results come back, and nothing counts as heard."""
+    send = HttpxTransport.send
+
+    async def closed(self, method, path, body, headers):  # type: ignore[no-untyped-def]
+        if path.startswith("/reports?"):
+            return Answer(answer[0], {}, answer[1])
+        return await send(self, method, path, body, headers)
+
+    async with Lab(quick(tmp_path)) as lab:
+        await lab.register()
+        await lab.run()
+        assert (await lab.read_back()).check().heard == 360
+        monkeypatch.setattr(HttpxTransport, "send", closed)
+        results = await lab.read_back()
+    assert results.check().heard is None
+    assert results.summary()["acknowledged"] == 360
+
+
 # -- time ---------------------------------------------------------------------------------------
 
 
@@ -243,6 +288,20 @@ async def test_real_time(tmp_path: Path) -> None:
     results = await played(config)
     assert results.check().ok
     assert (results.summary()["cycles"], config.interval_min) == (6, 0.25)
+
+
+async def test_real_time_begins_with_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long registration or a person took: stamps are true times of the run."""
+    config = quick(tmp_path, realtime=True, simulated_hours=0.02)
+    async with Lab(config) as lab:
+        await lab.register()
+        later = datetime(2024, 2, 1, 12, tzinfo=UTC)
+        monkeypatch.setattr(LabConfig, "start_utc", lambda _: later)
+        results = await lab.run()
+    (first, *_) = results.readings["start"]
+    assert vl.parse_time(first) == vl.parse_time(results.summary()["start"]) == later
 
 
 async def test_an_unfinished_interval_is_flushed(tmp_path: Path) -> None:
@@ -402,6 +461,40 @@ async def test_a_run_that_was_started_is_waited_for(tmp_path: Path) -> None:
     assert results.check().ok
 
 
+async def test_stopped_as_soon_as_it_was_started(tmp_path: Path) -> None:
+    """A stop that comes before the run's first step is not lost."""
+    async with Lab(quick(tmp_path, simulated_hours=1000)) as lab:
+        await lab.register()
+        lab.start()
+        lab.stop()
+        results = await asyncio.wait_for(lab.wait(), 5)
+    summary = results.summary()
+    assert (summary["cycles"], summary["stopped"]) == (0, True)
+
+
+async def test_started_too_early_and_then_again(tmp_path: Path) -> None:
+    """`start` says itself that nobody is registered, and the lab can be started afterwards."""
+    async with Lab(quick(tmp_path)) as lab:
+        with pytest.raises(RunError, match="register"):
+            lab.start()
+        await lab.register()
+        lab.start()
+        assert (await lab.wait()).check().measured == 360
+
+
+async def test_closing_ends_what_was_started(tmp_path: Path) -> None:
+    """Closed while it runs in the background, a run is stopped first, and its check is whole."""
+    async with Lab(quick(tmp_path, speed=60.0, simulated_hours=1000)) as lab:
+        await lab.register()
+        lab.start()
+        await asyncio.sleep(0.6)
+    check = lab.results.check()
+    assert check.ok, str(check)
+    assert check.measured >= 90
+    assert lab.results.summary()["stopped"] is True
+    assert (await lab.wait()).folder == lab.folder
+
+
 async def test_a_failure_in_the_background_is_raised_at_the_next_await(tmp_path: Path) -> None:
     """And until then the status says what it was."""
     async with Lab(quick(tmp_path)) as lab:
@@ -437,9 +530,8 @@ def test_from_a_script(tmp_path: Path) -> None:
 async def test_from_a_plain_cell(tmp_path: Path) -> None:
     """`run_sync` where a loop runs uses a loop of its own, and a lab opened here goes on here."""
     async with Lab(quick(tmp_path)) as lab:
-        results = await asyncio.to_thread(lab.run_sync)
+        results = lab.run_sync()
         assert results.check().ok
-        assert lab.run_sync is not None
         assert await lab.client.greet() == "ok"
 
 

@@ -19,7 +19,7 @@ from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig, runs_folder
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import ConfigError, NoAnswer, Refused, RunError, StoreError
+from venlab.errors import ConfigError, RunError, VtnError
 from venlab.fasttransport import FastTransport
 from venlab.fleet import LOADS, Fleet
 from venlab.outbox import Outbox
@@ -66,14 +66,7 @@ class Lab:
         self.config = config or LabConfig.load()
         _guard(self.config)
         self.fleet = fleet or _fleet_of(self.config)
-        self.starts_at = self.config.start_utc()
-        self.simulator = Simulator(
-            self.fleet,
-            Profiles.load(),
-            seed=self.config.seed,
-            start=self.starts_at,
-            step_min=self.config.step,
-        )
+        self.simulator = self._new_simulator()
         self.run_id = _new_run_id()
         self.folder = Path(self.config.out_dir or Path(runs_folder(), self.run_id))
         self.vtn: EmbeddedVtn | None = None
@@ -99,7 +92,7 @@ class Lab:
         NoAnswer, NotAVtn, AccessDenied
             What is at `vtn_url` cannot be used.
         """
-        _make_folder(self.folder)
+        runlog.claim(self.folder / RUN_FILE)
         self._handler = runlog.to_file(self.folder / "lab.log")
         self.fleet.to_csv(self.folder / "fleet.csv")
         self.outbox = Outbox(self.folder / RUN_FILE, durability=self.config.durability)
@@ -111,7 +104,8 @@ class Lab:
             await in_any_case(self._release())
             (self.folder / RUN_FILE).unlink()  # it holds nothing yet; the next `open` may have it
             raise
-        settings = {**self.config.public(), "run_id": self.run_id}
+        # As text: JSON knows no infinity.
+        settings = {**self.config.public(), "speed": str(self.config.speed), "run_id": self.run_id}
         text = json.dumps(settings, indent=2, default=str, ensure_ascii=False)
         (self.folder / "params.json").write_text(text + "\n", encoding="utf-8")
         return self
@@ -158,16 +152,21 @@ class Lab:
         RunError
             Nobody is registered, or this lab has run before.
         """
-        return await (self.wait() if self._background else self._run())
+        return await (self.wait() if self._background else self._end_of(self._begin()))
 
-    async def _run(self) -> Results:
-        player = self._player = self._new_player()
+    def _begin(self) -> asyncio.Task[None]:
+        self._loop = asyncio.get_running_loop()
+        self._player = self._new_player()
+        self._state = "running"
+        # An empty context: else headless kernels lose what a task prints after its cell.
+        self._work = asyncio.create_task(self._play(self._player), context=contextvars.Context())
+        return self._work
+
+    async def _end_of(self, work: asyncio.Task[None]) -> Results:
         began, stopped = time.monotonic(), False
-        self._loop, self._state = asyncio.get_running_loop(), "running"
-        self._work = asyncio.create_task(self._play(player), context=contextvars.Context())
         try:
             async with awake():
-                await self._work
+                await work
             self._state = "done"
         except asyncio.CancelledError:
             # A stop button, the kernel's or ours: what there is comes back, not a traceback.
@@ -178,7 +177,7 @@ class Lab:
             self._state, self._problem = "failed", str(error)
             raise
         finally:
-            await in_any_case(self._end_run(player, began, stopped))
+            await in_any_case(self._end_run(time.monotonic() - began, stopped))
         return self.results
 
     def run_sync(self) -> Results:
@@ -197,13 +196,12 @@ class Lab:
         Raises
         ------
         RunError
-            This was called before.
+            Nobody is registered, or this lab has run before or is running.
         """
         if self._background:
             raise RunError(f"{self.run_id} was started already", "await lab.wait() for its results")
-        # An empty context: else headless kernels lose what a task prints after its cell.
-        self._background = asyncio.get_running_loop().create_task(
-            self._run(), name="venlab-run", context=contextvars.Context()
+        self._background = asyncio.create_task(
+            self._end_of(self._begin()), name="venlab-run", context=contextvars.Context()
         )
 
     async def wait(self) -> Results:
@@ -235,21 +233,24 @@ class Lab:
 
     async def read_back(self) -> Results:
         """Ask the VTN what it holds of this run, and keep its answer beside ours."""
+        self._note_about(read_back=False)  # what was heard before says nothing of now
+        await self.outbox.keep_heard((), anew=True)
         try:
-            anew = True
             again = awake(lambda: "await lab.read_back() asks again")
             async with again, aclosing(self.client.heard(self.run_id)) as pages:
                 async for page in pages:
-                    await self.outbox.keep_heard(page, anew=anew)
-                    anew = False
+                    await self.outbox.keep_heard(page, anew=False)
             self._note_about(read_back=True)
-        except (Refused, NoAnswer) as error:
+        except VtnError as error:
             log.warning("The VTN was not read back: %s", error)
         await self.outbox.flush()
         return self.results
 
     async def close(self) -> Results:
-        """Write the tables of the run folder, end the embedded VTN and close what is open."""
+        """End what was started, write the tables of the run folder, and close what is open."""
+        if self._background:
+            self.stop()
+            await asyncio.wait([self._background])  # what ended it is for `wait` to raise
         if self._opened:
             try:
                 await self.outbox.flush()
@@ -302,11 +303,18 @@ class Lab:
 
     # -- running ------------------------------------------------------------------------------
 
+    def _new_simulator(self) -> Simulator:
+        config, profiles = self.config, Profiles.load()
+        self.starts_at = start = config.start_utc()
+        return Simulator(self.fleet, profiles, seed=config.seed, start=start, step_min=config.step)
+
     def _new_player(self) -> Player:
         if not self.roster.complete:
             raise RunError("not everybody is registered", "await lab.register() first")
         if self._player:
             raise RunError(f"{self.run_id} was played already", "make a new Lab for another run")
+        if self.config.realtime:  # now is when it runs, not when the lab was made
+            self.simulator = self._new_simulator()
         return Player(
             self.config,
             fleet=self.fleet,
@@ -321,9 +329,10 @@ class Lab:
         await player.play()
         await player.drain(self.config.drain_s)
 
-    async def _end_run(self, player: Player, began: float, stopped: bool) -> None:
-        await player.end()
-        self._note_facts(player.meter, time.monotonic() - began, stopped)
+    async def _end_run(self, wall_s: float, stopped: bool) -> None:
+        assert self._player
+        await self._player.end()
+        self._note_facts(self._player.meter, wall_s, stopped)
         with suppress(TimeoutError):  # a slow disk: the file's own thread writes on
             await asyncio.wait_for(self.outbox.flush(), FLUSH_S if stopped else None)
 
@@ -334,7 +343,7 @@ class Lab:
         try:
             if not self.roster.complete:
                 await self.register()
-            await self._run()
+            await self.run()
             return await self.read_back()
         finally:
             if opened_here:
@@ -385,15 +394,3 @@ def _fleet_of(config: LabConfig) -> Fleet:
 def _new_run_id() -> str:
     """Return a name no other run has, at whichever VTN."""
     return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RUN_FILE).touch(exist_ok=False)
-    except FileExistsError:
-        raise StoreError(f"{folder} holds a run already", "choose another out_dir") from None
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to {folder}: {error.strerror}", "choose another out_dir"
-        ) from None

@@ -1,13 +1,29 @@
-"""The log of a run: a file in its folder."""
+"""The folder of a run: claimed by one run alone, with its log in it."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
-__all__ = ["close", "to_file"]
+from venlab.errors import StoreError
+
+__all__ = ["claim", "close", "to_file"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+def claim(run_file: Path) -> None:
+    """Make a run's folder and its file; a StoreError where there is one or none can be made."""
+    folder = run_file.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        run_file.touch(exist_ok=False)
+    except FileExistsError:
+        raise StoreError(f"{folder} holds a run already", "choose another out_dir") from None
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {folder}: {error.strerror}", "choose another out_dir"
+        ) from None
 
 
 def to_file(path: Path) -> logging.FileHandler:
