@@ -21,7 +21,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
-from tests.kernels.processes import WARN, noise, until, vtns_of
+from tests.kernels.processes import WARN, Programs, noise, until, vtns_of
 from tests.scripted import Scripted, scripted
 
 LONGEST_S = 60.0
@@ -168,6 +168,14 @@ PREPARE = """
         chosen = {"vens": 1, "simulated_hours": 0.5, "drain_s": 5.0, "out_dir": "run"}
         return vl.Lab(vl.params(**{**chosen, **values}))
 """
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    """Processes beside kernels, none of which outlives its test."""
+    programs = Programs(tmp_path)
+    yield programs
+    programs.end()
 
 
 @pytest.fixture

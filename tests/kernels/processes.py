@@ -67,24 +67,40 @@ def vtns_of(pid: int) -> list[psutil.Process]:
     return found
 
 
-def script(folder: Path, source: str) -> subprocess.Popen[str]:
-    """Start a script in an interpreter that warns of what is left open."""
-    path = folder / "script.py"
-    path.write_text(textwrap.dedent(source), encoding="utf-8")
-    return subprocess.Popen(
-        [sys.executable, *WARN, str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        start_new_session=True,  # so that a test can interrupt it with all that it started
-    )
+class Programs:
+    """Starts processes in a folder, each in a group of its own, as a terminal does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._started: list[subprocess.Popen[str]] = []
+
+    def begin(self, command: list[str]) -> subprocess.Popen[str]:
+        """Start a command; its words come by two pipes."""
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def script(self, source: str) -> subprocess.Popen[str]:
+        """Start a script in an interpreter that warns of what is left open."""
+        path = self.folder / "script.py"
+        path.write_text(textwrap.dedent(source), encoding="utf-8")
+        return self.begin([sys.executable, *WARN, str(path)])
+
+    def end(self) -> None:
+        """End what a test that failed has left."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
 
 def ended(process: subprocess.Popen[str], longest_s: float = 60.0) -> tuple[int, str, str]:
     """Wait for a process; return its code and what it said on both streams."""
-    try:
-        out, err = process.communicate(timeout=longest_s)
-    finally:
-        process.kill()
+    out, err = process.communicate(timeout=longest_s)
     return process.returncode, out, err

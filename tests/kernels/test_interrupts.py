@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernels.conftest import PREPARE, Kernel
-from tests.kernels.processes import ended, gone_within, is_gone, noise, script, until, vtns_of
+from tests.kernels.processes import Programs, ended, gone_within, is_gone, noise, until, vtns_of
 
 LONG = "lab = lab_of(simulated_hours=1000, speed={speed})"
 AFTER = """
@@ -141,9 +141,9 @@ AWAITED = """
 
 
 @pytest.mark.parametrize("source", [WHOLE, AWAITED], ids=["run_sync", "asyncio.run"])
-def test_ctrl_c_in_a_script(tmp_path: Path, source: str) -> None:
+def test_ctrl_c_in_a_script(programs: Programs, tmp_path: Path, source: str) -> None:
     """It goes on with partial results; the VTN heard nothing of Ctrl-C and ended with the lab."""
-    process = script(tmp_path, PREPARE + source + "    print(results.check().ok, results.check())")
+    process = programs.script(PREPARE + source + "    print(results.check().ok, results.check())")
     logged(tmp_path, "Active VENs: 1")
     (vtn,) = vtns_of(process.pid)
     os.killpg(process.pid, signal.SIGINT)
@@ -155,10 +155,10 @@ def test_ctrl_c_in_a_script(tmp_path: Path, source: str) -> None:
 
 @pytest.mark.parametrize("source", [WHOLE, AWAITED], ids=["run_sync", "asyncio.run"])
 @pytest.mark.parametrize("apart_s", [0.0, 0.1])
-def test_ctrl_c_twice(tmp_path: Path, source: str, apart_s: float) -> None:
+def test_ctrl_c_twice(programs: Programs, tmp_path: Path, source: str, apart_s: float) -> None:
     """The script ends soon; no process is left, and no noise but Python's own KeyboardInterrupt,
     which `asyncio.run` raises at the second press in whatever task runs just then."""
-    process = script(tmp_path, PREPARE + source)
+    process = programs.script(PREPARE + source)
     logged(tmp_path, "Active VENs: 1")
     (vtn,) = vtns_of(process.pid)
     began = time.monotonic()
@@ -172,9 +172,9 @@ def test_ctrl_c_twice(tmp_path: Path, source: str, apart_s: float) -> None:
     assert [line for line in noise(err) if not line.startswith(pythons)] == []
 
 
-def test_ctrl_c_while_a_script_registers(tmp_path: Path) -> None:
+def test_ctrl_c_while_a_script_registers(programs: Programs, tmp_path: Path) -> None:
     """Python's own KeyboardInterrupt, which says how far it was; no VTN is left."""
-    process = script(tmp_path, PREPARE + "    lab_of(vens=10).run_sync()")
+    process = programs.script(PREPARE + "    lab_of(vens=10).run_sync()")
     logged(tmp_path, "Registering VEN")
     (vtn,) = vtns_of(process.pid)
     process.send_signal(signal.SIGINT)

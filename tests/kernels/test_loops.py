@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.kernels.conftest import PREPARE, Kernel
-from tests.kernels.processes import ended, noise, script
+from tests.kernels.processes import Programs, ended, noise
 from tests.scripted import Reply, Request, Scripted
 from venlab.fleet import Fleet
 
@@ -31,9 +30,9 @@ IN_ONE_CELL = """
 COMPLETE = "measured 360 = acknowledged 360 + rejected 0 + waiting 0; heard 360"
 
 
-def quiet(folder: Path, source: str) -> str:
+def quiet(programs: Programs, source: str) -> str:
     """Run a script that must say nothing on stderr; return what it printed."""
-    code, out, err = ended(script(folder, PREPARE + source))
+    code, out, err = ended(programs.script(PREPARE + source))
     assert (code, err) == (0, ""), err
     return out
 
@@ -58,7 +57,7 @@ def test_a_client_in_cells_tasks_and_threads(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda t: t.rpartition(".")[2])
-def test_a_client_in_a_script(tmp_path: Path, counting: Scripted, transport: str) -> None:
+def test_a_client_in_a_script(programs: Programs, counting: Scripted, transport: str) -> None:
     """Twice `asyncio.run`, loops that are closed by hand, two loops at once in two threads, and
     nobody closes it."""
     lines = """
@@ -81,7 +80,7 @@ def test_a_client_in_a_script(tmp_path: Path, counting: Scripted, transport: str
     del client
     gc.collect()
     """
-    out = quiet(tmp_path, CLIENT.format(transport=transport, url=counting.url) + lines)
+    out = quiet(programs, CLIENT.format(transport=transport, url=counting.url) + lines)
     assert out == "ok\n"
     assert len(counting.requests) == 26
 
@@ -110,10 +109,10 @@ def test_run_sync_in_cells_and_threads(kernel: Kernel) -> None:
     assert kernel.run("print(await lab.client.greet()); await lab.close();") == "ok\n"
 
 
-def test_run_sync_in_scripts_and_threads(tmp_path: Path) -> None:
+def test_run_sync_in_scripts_and_threads(programs: Programs) -> None:
     """In a script, in two threads of it at once, and inside its `asyncio.run`."""
     out = quiet(
-        tmp_path,
+        programs,
         """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -134,10 +133,10 @@ def test_run_sync_in_scripts_and_threads(tmp_path: Path) -> None:
     assert out.count(COMPLETE) == 4
 
 
-def test_a_lab_over_three_asyncio_runs(tmp_path: Path) -> None:
+def test_a_lab_over_three_asyncio_runs(programs: Programs) -> None:
     """Opened in one loop, run in the next, read back and closed in a third."""
     out = quiet(
-        tmp_path,
+        programs,
         """
     lab = lab_of()
 
@@ -158,10 +157,10 @@ def test_a_lab_over_three_asyncio_runs(tmp_path: Path) -> None:
     assert COMPLETE in out
 
 
-def test_loops_that_are_closed_by_hand(tmp_path: Path) -> None:
+def test_loops_that_are_closed_by_hand(programs: Programs) -> None:
     """Nothing that a step leaves in its loop is missed when that loop goes without a word."""
     out = quiet(
-        tmp_path,
+        programs,
         """
     lab = lab_of()
 
@@ -210,11 +209,10 @@ def test_patched_before_and_after(new_kernel: Callable[[], Kernel]) -> None:
     assert COMPLETE in kernel.run("print(lab_of(out_dir='b').run_sync().check()); gc.collect();")
 
 
-def test_a_patched_script(tmp_path: Path) -> None:
+def test_a_patched_script(programs: Programs) -> None:
     """`asyncio.run` is then another: one loop that is never closed; `run_sync` does not mind."""
     code, out, err = ended(
-        script(
-            tmp_path,
+        programs.script(
             PREPARE
             + """
     import nest_asyncio
