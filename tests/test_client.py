@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import traceback
+from pathlib import Path
 
 import pytest
 
@@ -189,6 +191,20 @@ async def test_every_request_is_noted_answered_or_not() -> None:
     assert (note.purpose, note.ven, note.status, note.bytes) == ("report", "Aars", None, 2)
     assert note.problem
     assert "s3cret" not in f"{notes} {caught.value} {vars(client)}"
+
+
+@pytest.mark.parametrize("reply", [None, (500, b""), (403, b"")])
+async def test_a_traceback_that_shows_values_shows_no_token(reply: Reply) -> None:
+    """Notebooks have such a mode; no frame of ours holds the token in the clear."""
+    async with scripted(lambda _: reply) as vtn:
+        client = client_of(vtn.url, "s3cret")
+        with pytest.raises(VtnError) as caught:
+            await client.greet()
+        await client.close()
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in shown.stack if "tests" not in Path(frame.filename).parts]
+    assert len(ours) > 1
+    assert "s3cret" not in str([frame.locals for frame in ours])
 
 
 def in_new_loop(client: Client) -> str:

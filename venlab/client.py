@@ -197,7 +197,7 @@ class Client:
 
     async def _send(self, purpose: str, call: Call[T], ven: str, speaker: str) -> Answer:
         token = self._tokens.get(speaker, self._credential)
-        headers = {"content-type": "application/json"} if call.body else {}
+        headers = _Headers({"content-type": "application/json"} if call.body else {})
         if token:
             headers["authorization"] = f"Bearer {token.reveal()}"
         began, status, problem = time.perf_counter(), None, ""
@@ -225,6 +225,13 @@ class Client:
         if answer.may_heal:
             return NoAnswer(said, "try again later", status=answer.status)
         return Refused(said, status=answer.status)
+
+
+class _Headers(dict[str, str]):
+    """What a request carries; a traceback that shows local values shows no token."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
 
 
 def _sendable(token: Secret) -> Secret:

@@ -343,7 +343,7 @@ class Lab:
         try:
             if not self.roster.complete:
                 await self.register()
-            await self.run()
+            await self._end_of(self._begin())
             return await self.read_back()
         finally:
             if opened_here:
