@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from contextlib import suppress
 from importlib.metadata import distributions
 from typing import Any
 
@@ -77,7 +79,7 @@ class _Front:
             app = await worded(None, wrong(words, {}, kind="json_invalid"))
         except (HTTPException, sqlite3.Error) as error:
             app = await worded(None, error)
-        except ClientDisconnect:
+        except (ClientDisconnect, asyncio.CancelledError):  # who asked is gone, or the server ends
             return
 
         read: list[Message] = [{"type": "http.request", "body": body}]
@@ -88,7 +90,8 @@ class _Front:
         # Whatever type a body claims, it is JSON.
         headers = [header for header in scope["headers"] if header[0] != b"content-type"]
         headers.append((b"content-type", JSON.encode()))
-        await app({**scope, "headers": headers, "state": {"caller": caller}}, again, send)
+        with suppress(asyncio.CancelledError):  # the server ends, and who asked is gone
+            await app({**scope, "headers": headers, "state": {"caller": caller}}, again, send)
 
 
 async def _send(send: Send, status: int, content: bytes) -> None:
