@@ -16,7 +16,7 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -222,7 +222,7 @@ class Outbox:
         row = (step, event.id, event.name, event.version, *times, event.cancelled)
         self._tell(lambda c: c.execute("INSERT INTO events_applied VALUES (?,?,?,?,?,?,?)", row))
 
-    async def keep_heard(self, rows: Iterable[tuple[str, int, int]], *, anew: bool) -> None:
+    async def keep_heard(self, rows: Sequence[tuple[str, int, int]], *, anew: bool) -> None:
         """Keep what the VTN says it holds: name, readings, sum of powers [W].
 
         A report that was sent, got no answer and is heard is acknowledged by that.
@@ -367,7 +367,7 @@ def _settle(c: sqlite3.Connection, outcomes: Sequence[Settled]) -> None:
 
 
 def _keep_heard(
-    c: sqlite3.Connection, destination: str, rows: Iterable[tuple[str, int, int]], anew: bool
+    c: sqlite3.Connection, destination: str, rows: Sequence[tuple[str, int, int]], anew: bool
 ) -> None:
     if anew:
         c.execute("DELETE FROM heard")
