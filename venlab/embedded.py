@@ -38,7 +38,7 @@ class EmbeddedVtn:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._store, self._log = folder / "vtn.sqlite", folder / "vtn.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.credential = Secret("")
         self.url = ""
@@ -62,7 +62,7 @@ class EmbeddedVtn:
         self._process = self._spawn()
         self._end = weakref.finalize(self, _end, self._process)
         try:
-            ready = await asyncio.to_thread(self._greet, self._process)
+            ready = await asyncio.to_thread(_greet, self._process, self.credential, self._log)
         except asyncio.CancelledError:
             self._process.kill()  # it has nothing to keep yet, and the thread that greets it ends
             await in_any_case(self.stop())
@@ -71,40 +71,39 @@ class EmbeddedVtn:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "venlab.vtn", "--embedded"]
-        command += ["--store", str(self._folder / "vtn.sqlite")]
-        with (self._folder / "vtn.log").open("ab") as log:
+        command += ["--store", str(self._store)]
+        with self._log.open("ab") as log:
             return subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, **detached()
             )
-
-    def _greet(self, process: subprocess.Popen[bytes]) -> dict[str, str]:
-        """Hand over the credential and read the one line that says where it listens."""
-        assert process.stdin
-        assert process.stdout
-        first = json.dumps({"credential": self.credential.reveal()}) + "\n"
-        patience = threading.Timer(READY_S, process.kill)
-        patience.daemon = True
-        patience.start()
-        try:
-            process.stdin.write(first.encode())
-            process.stdin.flush()
-            line = process.stdout.readline()
-            ready: dict[str, str] = json.loads(line)
-        except (OSError, ValueError):
-            process.kill()
-            process.wait()
-            words = (self._folder / "vtn.log").read_text("utf-8", "replace").strip()[-500:]
-            raise RunError(
-                f"the embedded VTN did not start: {words or 'it said nothing'}"
-            ) from None
-        finally:
-            patience.cancel()
-        return ready
 
     async def stop(self) -> None:
         """End the process by closing its stdin; by force where that takes too long."""
         if self._process:
             await asyncio.to_thread(self._end)
+
+
+def _greet(process: subprocess.Popen[bytes], credential: Secret, log: Path) -> dict[str, str]:
+    """Hand over the credential and read the one line that says where it listens."""
+    assert process.stdin
+    assert process.stdout
+    first = json.dumps({"credential": credential.reveal()}) + "\n"
+    patience = threading.Timer(READY_S, process.kill)
+    patience.daemon = True
+    patience.start()
+    try:
+        process.stdin.write(first.encode())
+        process.stdin.flush()
+        line = process.stdout.readline()
+        ready: dict[str, str] = json.loads(line)
+    except (OSError, ValueError):
+        process.kill()
+        process.wait()
+        words = log.read_text("utf-8", "replace").strip()[-500:]
+        raise RunError(f"the embedded VTN did not start: {words or 'it said nothing'}") from None
+    finally:
+        patience.cancel()
+    return ready
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
