@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     body BLOB NOT NULL,
     UNIQUE (destination, name)
 );
-CREATE INDEX IF NOT EXISTS unsettled ON deliveries (cycle, id) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS unsettled ON deliveries (destination, cycle, id) WHERE state = 'waiting';
 CREATE TABLE IF NOT EXISTS requests (
     at REAL NOT NULL, purpose TEXT NOT NULL, ven TEXT, status INTEGER, latency_ms REAL,
     bytes INTEGER, problem TEXT

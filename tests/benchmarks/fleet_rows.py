@@ -118,7 +118,7 @@ def full_flat() -> Iterator[Row]:
 
 
 async def _full_flat(folder: Path) -> list[Row]:
-    config = vl.params(vens=287, transport="fast", in_flight=16, out_dir=str(folder / "run"))
+    config = vl.params(vens=287, transport="fast", in_flight=32, out_dir=str(folder / "run"))
     rows = []
     async with vl.Lab(config) as lab:
         began = time.perf_counter()
@@ -136,7 +136,7 @@ async def _full_flat(folder: Path) -> list[Row]:
         formatter = Formatter(
             lab.fleet, lab.client.dialect, lab.roster.vens, lab.roster.resource_ids, lab.run_id
         )
-        delivery = Delivery(lab.outbox, lab.client, lab.roster.vens, in_flight=16)
+        delivery = Delivery(lab.outbox, lab.client, lab.roster.vens, in_flight=32)
         meter = vl.Meter(lab.starts_at, lab.config.step, lab.config.interval_min)
         meter.add(lab.simulator.step())
         began, cpu = time.perf_counter(), time.process_time()
