@@ -15,7 +15,7 @@ from venlab.client import Client
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
 from venlab.fasttransport import FastTransport
 from venlab.model import Ven
-from venlab.outbox import Attempt
+from venlab.runfile import Attempt
 from venlab.secret import Secret
 from venlab.transport import HttpxTransport, is_loopback
 from venlab.wire import dialect

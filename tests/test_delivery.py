@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,22 @@ import pytest
 from tests.scripted import Reply, Request, Scripted, scripted
 from tests.test_outbox import report, row
 from venlab.client import Client
+from venlab.clock import Clock
 from venlab.delivery import Delivery
+from venlab.errors import NotAVtn
 from venlab.fasttransport import FastTransport
 from venlab.model import Ven
-from venlab.outbox import Counts, Outbox
+from venlab.outbox import Outbox
+from venlab.runfile import Counts
 from venlab.transport import HttpxTransport
 from venlab.wire import dialect
 
-VENS = [Ven("v0", "Aabenraa", "aabenraa")]
 CREATED = (201, b'{"id": "r"}')
+REPORT = (
+    b'{"report_name":"NAME","ven_id":"old","resource_id":"r","client_name":"aabenraa",'
+    b'"report_type":"usage","reading_type":"power","start":"2023-11-30T16:00:00Z",'
+    b'"duration":"PT0S","intervals":[],"resources":[],"load_component":"load_0"}'
+)
 
 
 Carrier: type[HttpxTransport] | type[FastTransport] = HttpxTransport
@@ -37,15 +45,26 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 class Bench:
     """An outbox, a delivery and the server they talk to."""
 
-    def __init__(self, outbox: Outbox, delivery: Delivery, vtn: Scripted) -> None:
-        self.outbox, self.delivery, self.vtn = outbox, delivery, vtn
+    def __init__(self, outbox: Outbox, delivery: Delivery, vtn: Scripted, vens: list[Ven]) -> None:
+        self.outbox, self.delivery, self.vtn, self.vens = outbox, delivery, vtn, vens
 
     async def put(self, cycle: int, *names: str) -> None:
-        await self.outbox.append(row(cycle), [report(n, f'{{"n":"{n}"}}'.encode()) for n in names])
+        """Measure a cycle; a report's lane is the letter that its name begins with."""
+        reports = [report(n, f'{{"n":"{n}"}}'.encode(), ord(n[0])) for n in names]
+        await self.outbox.append(row(cycle), reports)
 
     async def send(self) -> Counts:
+        """Send until nothing can be sent now, or the VTN is found to be away."""
         self.delivery.kick()
         await self.delivery.settled()
+        return await self.outbox.counts()
+
+    async def drained(self) -> Counts:
+        """Send until nothing waits; the pump ends then."""
+        self.delivery.kick()
+        assert self.delivery._pump
+        async with asyncio.timeout(20):
+            await self.delivery._pump
         return await self.outbox.counts()
 
     @property
@@ -55,22 +74,26 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    folder: Path, reply: Callable[[Request], Reply], tries: int = 2, in_flight: int = 4
+    folder: Path,
+    reply: Callable[[Request], Reply],
+    tries: int = 2,
+    in_flight: int = 4,
+    *,
+    look: bool = False,
+    vens: int = 1,
+    register_again: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Bench]:
     async with scripted(reply) as vtn:
         outbox = Outbox(folder / "run.sqlite")
         client = Client(Carrier(vtn.url, in_flight=in_flight, timeout_s=2), dialect("flat"))
-        delivery = Delivery(outbox, client, VENS, tries=tries, in_flight=in_flight)
-        yield Bench(outbox, delivery, vtn)
+        fleet = [Ven(f"v{v}", "Aabenraa", "aabenraa") for v in range(vens)]
+        wall = Clock(200.0)  # tests of what is sent need not wait for when
+        options = {"tries": tries, "in_flight": in_flight, "look": look, "clock": wall}
+        delivery = Delivery(outbox, client, fleet, **options, register_again=register_again)
+        yield Bench(outbox, delivery, vtn, fleet)
         await delivery.stop()
         await client.close()
         outbox.close()
-
-
-@pytest.fixture(autouse=True)
-def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of what is sent need not wait for when."""
-    monkeypatch.setattr("venlab.delivery.BACKOFF_S", 0.0)
 
 
 async def test_what_waits_is_sent_once_each(tmp_path: Path) -> None:
@@ -91,31 +114,162 @@ async def test_a_retry_sends_the_same_bytes(tmp_path: Path) -> None:
         assert first.body == second.body
 
 
-@pytest.mark.parametrize(
-    "reply", [None, (500, b""), (503, b""), (507, b""), (520, b""), (429, b""), (408, b"")]
-)
+AWAY = [None, (500, b""), (503, b""), (507, b""), (520, b""), (429, b""), (408, b"")]
+
+
+@pytest.mark.parametrize("reply", [*AWAY, (425, b""), (200, b"<html>Log in to the network")])
 async def test_a_vtn_that_is_away_costs_no_report(tmp_path: Path, reply: Reply) -> None:
-    """No answer, 5xx, 429 and 408 leave everything waiting, in order, after a few tries."""
+    """No answer, 5xx, 429, 425, 408 and a portal's page leave everything waiting; when the VTN is
+    back all goes, each load's oldest first."""
     away = True
-    async with bench(tmp_path, lambda _: reply if away else CREATED, in_flight=1) as b:
-        await b.put(0, "a", "b")
-        await b.put(1, "c")
-        assert await b.send() == Counts(waiting=3)
-        assert set(b.asked) == {"a"}
+    async with bench(tmp_path, lambda _: reply if away else CREATED, in_flight=2) as b:
+        await b.put(0, "a0", "b0", "c0")
+        await b.put(1, "a1", "b1", "c1")
+        assert await b.send() == Counts(waiting=6)
+        assert not b.delivery.reachable
+        assert not {"a1", "b1", "c1"} & set(b.asked)
         away = False
         b.vtn.requests.clear()
+        assert await b.drained() == Counts(acknowledged=6)
+        assert all(b.asked.index(f"{load}0") < b.asked.index(f"{load}1") for load in "abc")
+
+
+async def test_an_absent_vtn_is_not_hammered(tmp_path: Path) -> None:
+    """Five failures in a row, from however many reports, and it is asked by one report at a time:
+    after 0.2 s at most, then twice as long each time, to 5 s."""
+    asked: list[float] = []
+
+    def reply(_: Request) -> Reply:
+        asked.append(b.delivery._clock.schedule_s())
+        return None
+
+    async with bench(tmp_path, reply, tries=3, in_flight=4) as b:
+        await b.put(0, *(f"{chr(97 + n)}0" for n in range(26)))
+        assert await b.send() == Counts(waiting=26)
+        assert 5 <= len(asked) < 5 + 4  # those that were under way
+        first_probe = len(asked)
+        while len(asked) < first_probe + 7:  # noqa: ASYNC110 - the server counts, in this loop
+            await asyncio.sleep(0.001)
+        waits = [round(b - a, 2) for a, b in pairwise(asked[first_probe:])]
+        assert all(wait >= min(0.1 * 2**n, 2.5) for n, wait in enumerate(waits, 1)), waits
+        assert max(waits) < 5.5 + 2.0, waits  # wall time goes two hundred times as fast here
+
+
+async def test_one_report_that_always_fails_keeps_back_its_own_load_only(tmp_path: Path) -> None:
+    """A VTN that chokes on one body takes all others, and that load's next ones wait behind it."""
+
+    def reply(request: Request) -> Reply:
+        return (500, b"choked") if request.json["n"] == "b0" else CREATED
+
+    async with bench(tmp_path, reply) as b:
+        await b.put(0, "a0", "b0", "c0")
+        await b.put(1, "a1", "b1", "c1")
+        assert await b.send() == Counts(acknowledged=4, waiting=2)
+        assert "b1" not in b.asked
+        assert b.delivery.reachable
+
+
+async def test_a_probe_that_fails_by_its_own_fault_hides_no_vtn(tmp_path: Path) -> None:
+    """The next look is taken with another load's report."""
+    away = True
+
+    def reply(request: Request) -> Reply:
+        return CREATED if not away and request.json["n"] != "a0" else (500, b"")
+
+    async with bench(tmp_path, reply) as b:
+        await b.put(0, "a0", "b0", "c0")
+        await b.send()
+        away = False
+        async with asyncio.timeout(10):
+            while (await b.outbox.counts()).acknowledged < 2:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.001)
+
+
+async def test_retry_after_is_obeyed_by_everybody(tmp_path: Path) -> None:
+    """A VTN that asks for 7 s hears from nobody for 7 s."""
+    asked: list[float] = []
+
+    def reply(_: Request) -> Reply:
+        asked.append(b.delivery._clock.schedule_s())
+        return (429, b"", "retry-after: 7") if len(asked) == 1 else CREATED
+
+    async with bench(tmp_path, reply, in_flight=1) as b:
+        await b.put(0, "a0", "b0", "c0")
         assert await b.send() == Counts(acknowledged=3)
-        assert b.asked == ["a", "b", "c"]
+        assert asked[1] - asked[0] >= 7
 
 
-async def test_an_absent_vtn_is_probed_with_one_report(tmp_path: Path) -> None:
-    """While a VTN is away each kick costs it one report's tries, not the whole backlog."""
-    async with bench(tmp_path, lambda _: None, tries=1, in_flight=4) as b:
-        await b.put(0, *(f"r{n}" for n in range(50)))
-        await b.send()
-        b.vtn.requests.clear()
-        await b.send()
-        assert len(set(b.asked)) == 1
+async def test_vens_are_spread_over_the_interval(tmp_path: Path) -> None:
+    """Four VENs over 8 s: each begins 2 s after the one before it; a later kick frees them."""
+    asked: list[tuple[float, str]] = []
+
+    def reply(request: Request) -> Reply:
+        asked.append((b.delivery._clock.schedule_s() - begin_s, str(request.json["n"])))
+        return CREATED
+
+    async with bench(tmp_path, reply, vens=4) as b:
+        await b.outbox.append(
+            row(0),
+            [report(f"v{v}", f'{{"n":"v{v}"}}'.encode())._replace(ven=v) for v in range(4)],
+        )
+        begin_s = b.delivery._clock.schedule_s()
+        b.delivery.kick(0, spread_s=8.0)
+        await b.delivery.settled()
+        assert [name for _, name in asked] == ["v0", "v1", "v2", "v3"]
+        assert all(at_s >= 2.0 * v for v, (at_s, _) in enumerate(asked)), asked
+
+
+async def test_look_before_resend(tmp_path: Path) -> None:
+    """Where a name may be taken twice, what got no answer is looked for before it goes again."""
+    stored: list[str] = []
+
+    def reply(request: Request) -> Reply:
+        if request.method == "GET":
+            return 200, f'[{{"report_name": "{stored[0]}"}}]'.encode()
+        stored.append(str(request.json["n"]))
+        return None
+
+    async with bench(tmp_path, reply, look=True) as b:
+        await b.put(0, "a")
+        assert await b.send() == Counts(acknowledged=1)
+        assert stored == ["a"]
+
+
+async def test_a_look_that_finds_nothing_sends_again(tmp_path: Path) -> None:
+    """Also where the VTN lists other reports instead, or cannot be asked at all."""
+    answers = iter([None, (200, b"[]"), None, (404, b""), CREATED])
+    async with bench(tmp_path, lambda _: next(answers), look=True, tries=3) as b:
+        await b.put(0, "a")
+        assert await b.send() == Counts(acknowledged=1)
+        assert [r.method for r in b.vtn.requests] == ["POST", "GET", "POST", "GET", "POST"]
+
+
+async def test_a_ven_that_the_vtn_lost_is_registered_again_once(tmp_path: Path) -> None:
+    """404: one registration for all of its reports, which then name the new id; 404 again is no."""
+    times: list[int] = []
+
+    async def register_again(v: int) -> None:
+        times.append(v)
+        b.vens[v] = Ven("new", "Aabenraa", "aabenraa")
+
+    def reply(request: Request) -> Reply:
+        known = request.json["ven_id"] == "new" and request.json["report_name"] != "lost"
+        return CREATED if known else (404, b'{"detail": "there is no VEN"}')
+
+    async with bench(tmp_path, reply, register_again=register_again) as b:
+        bodies = [(n, REPORT.replace(b"NAME", n.encode())) for n in ("a", "b", "c", "lost")]
+        await b.outbox.append(row(0), [report(n, body) for n, body in bodies])
+        assert await b.send() == Counts(acknowledged=3, rejected=1)
+        assert times == [0]
+
+
+async def test_no_vtn_at_all_ends_the_sending(tmp_path: Path) -> None:
+    """405 on the reports' path: it is the wrong address, and nothing is lost by saying so."""
+    async with bench(tmp_path, lambda _: (405, b"")) as b:
+        await b.put(0, "a", "b")
+        with pytest.raises(NotAVtn, match="takes no reports"):
+            await b.send()
+        assert await b.outbox.counts() == Counts(waiting=2)
 
 
 async def test_poison_stops_nobody_else(tmp_path: Path) -> None:
@@ -162,12 +316,11 @@ async def test_the_log_counts_a_report_once_however_often_it_was_tried(
     """Ten reports of a cycle that met an outage in between are 10 of 10."""
     away = True
     async with bench(tmp_path, lambda _: None if away else CREATED) as b:
-        await b.put(0, *(f"r{n}" for n in range(10)))
+        await b.put(0, *"abcdefghij")
         await b.send()
-        await b.send()
-        away = False
         with caplog.at_level("INFO", "venlab"):
-            await b.send()
+            away = False
+            await b.drained()
     assert "Sent 10/10 reports for VEN Aabenraa" in caplog.text
 
 
@@ -177,24 +330,28 @@ async def test_an_absent_vtn_is_absent_until_it_answers(tmp_path: Path) -> None:
 
     def reply(_: Request) -> Reply:
         seen.append(b.delivery.reachable)
-        return None if len(seen) < 5 else CREATED
+        return None if len(seen) < 8 else CREATED
 
     async with bench(tmp_path, reply, tries=2, in_flight=1) as b:
-        await b.put(0, "a", "b")
-        for _ in range(3):
-            await b.send()
-        assert seen == [True, True, False, False, False, True]
+        await b.put(0, *"abcdefgh")
+        await b.send()
+        assert await b.drained() == Counts(acknowledged=8)
+        assert seen[:8] == [True] * 5 + [False] * 3
         assert b.delivery.reachable
 
 
 async def test_the_lost_answer_is_remembered_across_cycles(tmp_path: Path) -> None:
     """The unanswered attempt may have been long ago, before other cycles, even before a kill."""
-    answers = iter([None, None, (409, b"{}"), CREATED])
-    async with bench(tmp_path, lambda _: next(answers)) as b:
+    answers = iter([None, None, (409, b"{}")])
+
+    def reply(request: Request) -> Reply:
+        return next(answers) if request.json["n"] == "a" else CREATED
+
+    async with bench(tmp_path, reply) as b:
         await b.put(0, "a")
         assert await b.send() == Counts(waiting=1)
         await b.put(1, "b")
-        assert await b.send() == Counts(acknowledged=2)
+        assert await b.drained() == Counts(acknowledged=2)
 
 
 async def test_a_refused_credential_rejects_nothing(tmp_path: Path) -> None:
@@ -207,7 +364,7 @@ async def test_a_refused_credential_rejects_nothing(tmp_path: Path) -> None:
 async def test_at_most_so_many_in_flight(tmp_path: Path) -> None:
     """As many connections as requests are allowed at the same time, and no more."""
     async with bench(tmp_path, lambda _: CREATED, in_flight=3) as b:
-        await b.put(0, *(f"r{n}" for n in range(100)))
+        await b.put(0, *(f"{chr(1000 + n)}" for n in range(100)))
         assert await b.send() == Counts(acknowledged=100)
         assert b.vtn.connections <= 3
 
@@ -222,7 +379,7 @@ async def test_stopped_in_the_middle_nothing_is_lost(tmp_path: Path) -> None:
         return CREATED
 
     async with bench(tmp_path, reply) as b:
-        await b.put(0, *(f"r{n}" for n in range(100)))
+        await b.put(0, *(f"{chr(1000 + n)}" for n in range(100)))
         b.delivery.kick()
         await reached.wait()
         await b.delivery.stop()

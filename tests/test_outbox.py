@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -11,15 +12,18 @@ from pathlib import Path
 import pytest
 
 from venlab.errors import StoreError
-from venlab.outbox import Counts, Frozen, Outbox, ReadingRow, Settled, TickRow
+from venlab.outbox import Outbox
+from venlab.runfile import Counts, Frozen, ReadingRow, Settled, TickRow
 
 
 def row(cycle: int, measured: int = 2) -> ReadingRow:
     return ReadingRow(cycle, f"2023-11-30T15:{cycle:02d}:00+00:00", 450, measured, 900, b"\0" * 8)
 
 
-def report(name: str, body: bytes = b"{}") -> Frozen:
-    return Frozen(name, 0, 1, 450, b"\0\0\0\0", body)
+def report(name: str, body: bytes = b"{}", lane: int | None = None) -> Frozen:
+    """One reading of a load; each name is a load of its own unless a lane is given."""
+    own = zlib.crc32(name.encode()) if lane is None else lane
+    return Frozen(name, 0, own, 1, 450, b"\0\0\0\0", body)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 
 from tests.test_lab import quick
 from venlab.lab import Lab
-from venlab.outbox import Counts
 from venlab.player import Player
+from venlab.runfile import Counts
 
 
 async def test_a_dead_vtn_delays_no_tick(tmp_path: Path) -> None:
@@ -22,14 +22,11 @@ async def test_a_dead_vtn_delays_no_tick(tmp_path: Path) -> None:
     async with Lab(quick(tmp_path, simulated_hours=2, drain_s=0.0)) as lab:
         await lab.register()
         assert lab.vtn
-        assert lab.vtn._process
-        lab.vtn._process.kill()
-        lab.vtn._process.wait()
+        await lab.vtn.kill()
         results = await lab.run()
-    took = results._rows("SELECT duration_s FROM ticks WHERE kind = 'send' ORDER BY n")
+    took = results.rows("SELECT duration_s FROM ticks WHERE kind = 'send' ORDER BY n")
     assert len(took) == 16
-    assert took[0][0] >= 0.3  # three tries, with 0.1 s and 0.2 s between them
-    assert max(t for (t,) in took[1:]) < 0.2
+    assert max(t for (t,) in took) < 0.5  # even the first, which finds out
     check = results.check()
     assert (check.measured, check.waiting) == (16 * 90, 16 * 90)
     assert check.ok, str(check)
@@ -119,4 +116,4 @@ async def test_an_interval_that_is_no_whole_microsecond(tmp_path: Path) -> None:
     async with Lab(config) as lab:
         await lab.register()
         results = await lab.run()
-    assert results._rows("SELECT duration_s FROM readings") == [(300,)] * 6
+    assert results.rows("SELECT duration_s FROM readings") == [(300,)] * 6

@@ -14,8 +14,9 @@ from tests.test_outbox import report, row
 from venlab.errors import StoreError
 from venlab.fleet import Fleet
 from venlab.lab import Lab
-from venlab.outbox import Outbox, ReadingRow, Settled
+from venlab.outbox import Outbox
 from venlab.results import RUN_FILE, SUMMARY_KEYS, Results
+from venlab.runfile import ReadingRow, Settled
 from venlab.wire.flat import FlatWriter
 
 REPORT = report("a")._replace(watt_s=900)
@@ -51,7 +52,7 @@ def test_results_are_only_read(tmp_path: Path) -> None:
     """Whatever is asked, the run's file is not written to."""
     Outbox(tmp_path / RUN_FILE).close()
     with pytest.raises(StoreError, match="readonly"):
-        Results(tmp_path)._rows("DELETE FROM readings")
+        Results(tmp_path).rows("DELETE FROM readings")
 
 
 async def test_reports_a_second_are_those_acknowledged(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ async def test_reports_a_second_are_those_acknowledged(tmp_path: Path) -> None:
     a, b, c = await box.take(3)
     states = [(a, "acknowledged", 201), (b, "waiting", 503), (c, "rejected", 422)]
     box.settle([Settled(item.id, state, status) for item, state, status in states])
-    box.note_about(wall_s="0.5")
+    box.note_about(wall_s=0.5)
     await box.flush()
     box.close()
     assert Results(tmp_path).summary()["reports_per_s"] == 2.0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from venlab import plots
+    from venlab.audit import Check
     from venlab.calendar import parse_time
     from venlab.client import Client
     from venlab.clock import Agenda, Clock
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from venlab.lab import Lab
     from venlab.model import Event, Signal
     from venlab.profiles import Profiles
-    from venlab.results import Check, Results
+    from venlab.results import Results
     from venlab.secret import Secret
     from venlab.simulator import Meter, Simulator
     from venlab.transport import HttpxTransport
@@ -57,7 +58,7 @@ __all__ = [
 
 _HOME = {
     "Agenda": "clock",
-    "Check": "results",
+    "Check": "audit",
     "Client": "client",
     "Clock": "clock",
     "Dashboard": "dashboard",

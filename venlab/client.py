@@ -11,7 +11,8 @@ import msgspec
 
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
 from venlab.model import Event, Program, Resource, Status, Ven
-from venlab.outbox import Attempt
+from venlab.retry import asked_wait_s
+from venlab.runfile import Attempt
 from venlab.secret import Secret
 from venlab.transport import Answer, Transport
 from venlab.wire import Call, Dialect, Heard, Registered
@@ -44,6 +45,12 @@ class Client:
     NoAnswer, NotAVtn, AccessDenied, Refused
         From every method, with the VTN's words.
 
+    Attributes
+    ----------
+    refuses_repeated_names : bool
+        Whether the VTN says of itself that no report's name is taken twice: then each report is
+        there exactly once, whatever the network does.
+
     Examples
     --------
     >>> from venlab.transport import HttpxTransport
@@ -63,6 +70,7 @@ class Client:
         self._credential = _sendable(credential or Secret(""))
         self._tokens: dict[str, Secret] = {}
         self._note = note
+        self.refuses_repeated_names = False
 
     async def close(self) -> None:
         """Close the connections of the running loop."""
@@ -86,7 +94,9 @@ class Client:
 
     async def health(self) -> str:
         """Ask whether the VTN is well; its own word for it."""
-        return await self._ask("health", self.dialect.health())
+        health = await self._ask("health", self.dialect.health())
+        self.refuses_repeated_names = health.refuses_repeated_names
+        return health.status
 
     async def register_ven(self, name: str, client_name: str) -> Ven:
         """Register a VEN, or find the one that has the name."""
@@ -153,6 +163,13 @@ class Client:
     async def post_report(self, ven: Ven, body: bytes) -> Answer:
         """Send one frozen report and return the answer, whatever its status."""
         return await self._send("report", self.dialect.post_report(body), ven.name, ven.id)
+
+    async def holds(self, name: str) -> bool:
+        """Tell whether the VTN holds a report of this name, where it can say."""
+        try:
+            return await self._ask("look for a report", self.dialect.holds(name))
+        except (Refused, NotAVtn):
+            return False
 
     async def heard(self, run_id: str) -> AsyncGenerator[list[Heard]]:
         """Read back, page by page, what the VTN holds of a run."""
@@ -223,7 +240,8 @@ class Client:
                 status=answer.status,
             )
         if answer.may_heal:
-            return NoAnswer(said, "try again later", status=answer.status)
+            asked_s = asked_wait_s(answer)
+            return NoAnswer(said, "try again later", status=answer.status, retry_after_s=asked_s)
         return Refused(said, status=answer.status)
 
 

@@ -8,7 +8,7 @@ import heapq
 import math
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from venlab.errors import ConfigError
@@ -81,9 +81,9 @@ class Clock:
         self._paused = False
         self._lock = threading.RLock()  # origin and what was reached there belong together
 
-    def begin(self) -> None:
-        """Let schedule time begin at 0 now."""
-        self._origin, self._reached_s = self._now(), 0.0
+    def begin(self, at_s: float = 0.0) -> None:
+        """Let schedule time be at 0, or where a run goes on, now."""
+        self._origin, self._reached_s = self._now(), at_s
 
     @property
     def paused(self) -> bool:
@@ -147,6 +147,10 @@ class Clock:
         await self._sleep(0)  # let deliveries and an interrupt have their turn
         return 0.0
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait for so long [schedule s]."""
+        await self.until(self.schedule_s() + seconds)
+
 
 class Agenda:
     """All ticks of a run in the order of schedule time, the same at every speed.
@@ -193,8 +197,10 @@ class Agenda:
         for n in range(self.cycles):
             yield Tick(min((n + 1) * every_us, self._end_us), kind, n)
 
-    async def play(self, clock: Clock) -> AsyncGenerator[tuple[Tick, float, bool]]:
-        """Yield each tick when it is due, to the end.
+    async def play(
+        self, clock: Clock, ticks: Iterable[Tick]
+    ) -> AsyncGenerator[tuple[Tick, float, bool]]:
+        """Yield each of the ticks when it is due, to the end.
 
         Yields
         ------
@@ -202,7 +208,7 @@ class Agenda:
             The tick, its lag [wall s], and whether it is to be skipped: a poll so late that the
             next one of its kind is due already. SIMULATE, SAMPLE and SEND are caught up instead.
         """
-        for tick in self.ticks():
+        for tick in ticks:
             lag_s = await clock.until(tick.at_s)
             late_us = lag_s * clock.speed * 1e6 if clock.waits else 0.0
             skip = tick.kind.may_be_skipped and late_us >= self._every_us[tick.kind]

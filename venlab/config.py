@@ -21,6 +21,7 @@ from venlab.platforms import data_dir
 from venlab.secret import Secret
 
 __all__ = [
+    "SECRETS",
     "LabConfig",
     "check_value",
     "checked_url",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 TOKEN_VARIABLE = "VENLAB_TOKEN"
+SECRETS = {"token": TOKEN_VARIABLE}  # and where each is looked up
 TOML_VARIABLE = "VENLAB_TOML"
 RUNS_VARIABLE = "VENLAB_RUNS"
 QUARTER_S = 900  # what the load profiles are made of
@@ -112,9 +114,17 @@ class LabConfig:
     timeout_s: float = _setting(
         10.0, "vtn", "longest wait for an answer [s]", above=0, high=LONGEST_S
     )
+    rate_per_s: float = _setting(math.inf, "vtn", "requests a second, at most", above=0)
     allow_writes: bool = _setting(False, "vtn", "may create things on an outside VTN")
+    faults: str = _setting("", "vtn", "how the embedded VTN misbehaves during a run, empty = not")
 
     tries: int = _setting(3, "delivery", "attempts before a report waits", low=1, high=10)
+    spread: float = _setting(
+        0.8, "delivery", "share of the report interval over which VENs are spread", low=0, high=0.95
+    )
+    look_before_resend: bool = _setting(
+        True, "delivery", "look for a report that may be there, where a VTN takes names twice"
+    )
     drain_s: float = _setting(
         30.0, "delivery", "longest wait for the backlog [s]", low=0, high=LONGEST_S
     )
@@ -124,6 +134,7 @@ class LabConfig:
     name_prefix: str = _setting("", "delivery", "put before every VEN's name")
 
     out_dir: str = _setting("", "run", "the run folder, empty = a new one under runs/")
+    resume: bool = _setting(False, "run", "go on with the run that out_dir holds")
 
     town: str = _setting("Viborg", "lesson", "the town that a lesson looks at, by name or town_id")
 
@@ -157,6 +168,8 @@ class LabConfig:
             yield str(error)
         if self.transport == "httpx" and self.in_flight > 8:
             yield f"in_flight is {self.in_flight}: httpx slows down past 8, use transport = 'fast'"
+        if self.resume and not self.out_dir:
+            yield "resume is true and out_dir is empty: name the folder of the run to go on with"
         try:
             self.start_utc()
         except DataError as error:
@@ -190,6 +203,10 @@ class LabConfig:
     def public(self) -> dict[str, Value]:
         """Return every setting but the secret ones, for files and prints."""
         return {s.name: getattr(self, s.name) for s in _settings()}
+
+    def secrets(self) -> dict[str, Secret]:
+        """Return the secret settings by name."""
+        return {name: getattr(self, name) for name in SECRETS}
 
     @classmethod
     def load(

@@ -49,6 +49,11 @@ class EmbeddedVtn:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def died(self) -> bool:
+        """Whether it has ended, and not because it was stopped."""
+        return self._process is not None and not self.running and self._end.alive
+
     async def start(self) -> None:
         """Start the process and wait until it listens.
 

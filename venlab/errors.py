@@ -93,7 +93,26 @@ class VtnError(VenlabError):
 
 
 class NoAnswer(VtnError):
-    """Nobody answered: refused, timed out, cut off in the middle."""
+    """Nobody answered: refused, timed out, cut off in the middle, or with a passing failure.
+
+    Parameters
+    ----------
+    problem, remedy, status
+        As in `VtnError`.
+    retry_after_s : float
+        How long the VTN asks to be left alone [s].
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "",
+        *,
+        status: int | None = None,
+        retry_after_s: float = 0.0,
+    ) -> None:
+        super().__init__(problem, remedy, status=status)
+        self.retry_after_s = retry_after_s
 
 
 class NotAVtn(VtnError):

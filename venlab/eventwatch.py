@@ -29,6 +29,10 @@ class EventWatch:
         """The last few versions that were seen, the newest last."""
         return tuple(self._recent)
 
+    def remember(self, applied: Sequence[tuple[str, int]]) -> None:
+        """Count versions as seen and answered: those that took effect before a run goes on."""
+        self._seen |= dict(applied)
+
     async def poll(self, client: Client, vens: Sequence[Ven]) -> None:
         """Ask for events; each VEN answers each new version once, and goes on after an outage."""
         for event in await client.events():

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 import logging
-import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from venlab import runlog
-from venlab.client import Client
+from venlab import opening, resume, runlog
 from venlab.clock import Clock
 from venlab.config import LabConfig, runs_folder
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import ConfigError, RunError, VtnError
-from venlab.fasttransport import FastTransport
-from venlab.fleet import LOADS, Fleet
+from venlab.errors import RunError, VtnError
+from venlab.fleet import Fleet
+from venlab.link import Link
 from venlab.outbox import Outbox
 from venlab.player import Player, Status
 from venlab.profiles import Profiles
 from venlab.results import RUN_FILE, Results
 from venlab.roster import Roster
-from venlab.simulator import Meter, Simulator
+from venlab.simulator import Simulator
 from venlab.tasks import awake, forgive_interrupt, in_any_case, run_blocking
-from venlab.transport import HttpxTransport, is_loopback
-from venlab.wire import dialect
 
 __all__ = ["Lab"]
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.5  # what an interrupt leaves for the run file
-PROGRAM = "venlab"
 
 
 class Lab:
@@ -49,6 +44,8 @@ class Lab:
         From `params`; every setting has a default.
     fleet : Fleet, optional
         Which to play; else the one that `config` names.
+    wall : Clock, optional
+        What retries, probes and rate limits go by; a test may hurry it.
 
     Notes
     -----
@@ -62,16 +59,27 @@ class Lab:
     ...     results = await lab.run()
     """
 
-    def __init__(self, config: LabConfig | None = None, fleet: Fleet | None = None) -> None:
+    def __init__(
+        self,
+        config: LabConfig | None = None,
+        fleet: Fleet | None = None,
+        wall: Clock | None = None,
+    ) -> None:
         self.config = config or LabConfig.load()
-        _guard(self.config)
-        self.fleet = fleet or _fleet_of(self.config)
-        self.simulator = self._new_simulator()
-        self.run_id = _new_run_id()
+        opening.guard(self.config)
+        kept = resume.kept_settings(self.config.out_dir) if self.config.resume else {}
+        resume.must_be_the_same(self.config, kept)
+        self.fleet = fleet or opening.fleet_of(self.config)
+        self.run_id = kept.get("run_id") or opening.new_run_id()
         self.folder = Path(self.config.out_dir or Path(runs_folder(), self.run_id))
+        self.simulator = self._new_simulator(self.config.start_utc())
         self.vtn: EmbeddedVtn | None = None
+        self._wall = wall or Clock(1.0)
         self.roster = Roster(
-            self.fleet, prefix=self.config.name_prefix, in_flight=self.config.in_flight
+            self.fleet,
+            prefix=self.config.name_prefix,
+            in_flight=self.config.in_flight,
+            patience=opening.patience(self.config, self._wall),
         )
         self._opened = False
         self._player: Player | None = None
@@ -92,22 +100,26 @@ class Lab:
         NoAnswer, NotAVtn, AccessDenied
             What is at `vtn_url` cannot be used.
         """
-        runlog.claim(self.folder / RUN_FILE)
+        claim = runlog.hold if self.config.resume else runlog.claim
+        self._held = claim(self.folder / RUN_FILE)
         self._handler = runlog.to_file(self.folder / "lab.log")
-        self.fleet.to_csv(self.folder / "fleet.csv")
+        if not self.config.resume:
+            self.fleet.to_csv(self.folder / "fleet.csv")
         self.outbox = Outbox(self.folder / RUN_FILE, durability=self.config.durability)
+        self._link = Link(self.config, self.folder, self.outbox.note_attempt, self._wall)
         self._opened = True
         try:
+            self._began = (await self.outbox.about()).get("start", "")
             async with awake(lambda: "nothing is left running; await lab.open() begins anew"):
-                await self._connect()
+                await self._link.open()
+            self.vtn, self.client = self._link.vtn, self._link.client
         except BaseException:
             await in_any_case(self._release())
-            (self.folder / RUN_FILE).unlink()  # it holds nothing yet; the next `open` may have it
+            if not self.config.resume:
+                (self.folder / RUN_FILE).unlink()  # it holds nothing; the next `open` may have it
             raise
-        # As text: JSON knows no infinity.
-        settings = {**self.config.public(), "speed": str(self.config.speed), "run_id": self.run_id}
-        text = json.dumps(settings, indent=2, default=str, ensure_ascii=False)
-        (self.folder / "params.json").write_text(text + "\n", encoding="utf-8")
+        if not self.config.resume:
+            resume.write_settings(self.folder, self.config, self.run_id)
         return self
 
     async def register(self, progress: Callable[[int, int], None] = lambda *_: None) -> None:
@@ -137,6 +149,31 @@ class Lab:
         approved = int(self.roster.approved.sum())
         log.info("Simulator initialized with %d approved resources", approved)
 
+    @classmethod
+    def resume(cls, folder: str | Path, **changes: Any) -> Lab:
+        """Return the lab of a run that was broken off, to be opened, registered and run as ever.
+
+        Parameters
+        ----------
+        folder : path
+            The run's.
+        **changes
+            Settings of VTN, delivery and speed that are other now.
+
+        Raises
+        ------
+        StoreError
+            The folder holds no run.
+        ConfigError
+            A change that would give the run other values; or a secret that it had is not given.
+
+        Notes
+        -----
+        What was measured is replayed and compared, what waits is delivered, and simulated time
+        goes on where the run file ends. VENs and resources are found by their names.
+        """
+        return cls(resume.config_of(folder, changes))
+
     async def run(self) -> Results:
         """Play the agenda to its end, deliver what was measured, and return the results.
 
@@ -157,6 +194,16 @@ class Lab:
     def _begin(self) -> asyncio.Task[None]:
         self._loop = asyncio.get_running_loop()
         self._player = self._new_player()
+        self.outbox.note_about(
+            **opening.facts(
+                self.config,
+                run_id=self.run_id,
+                roster=self.roster,
+                client=self.client,
+                url=self._link.url,
+                start=self.starts_at,
+            )
+        )
         self._state = "running"
         # An empty context: else headless kernels lose what a task prints after its cell.
         self._work = asyncio.create_task(self._play(self._player), context=contextvars.Context())
@@ -233,17 +280,39 @@ class Lab:
 
     async def read_back(self) -> Results:
         """Ask the VTN what it holds of this run, and keep its answer beside ours."""
-        self._note_about(read_back=False)  # what was heard before says nothing of now
+        self.outbox.note_about(read_back=False)  # what was heard before says nothing of now
         await self.outbox.keep_heard((), anew=True)
         try:
             again = awake(lambda: "await lab.read_back() asks again")
             async with again, aclosing(self.client.heard(self.run_id)) as pages:
                 async for page in pages:
                     await self.outbox.keep_heard(page, anew=False)
-            self._note_about(read_back=True)
+            self.outbox.note_about(read_back=True)
         except VtnError as error:
             log.warning("The VTN was not read back: %s", error)
         await self.outbox.flush()
+        return self.results
+
+    async def resend(
+        self,
+        names: Collection[str] | None = None,
+        repair: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> Results:
+        """Send again what was rejected, or acknowledged and then not heard when it was read back.
+
+        Parameters
+        ----------
+        names : collection of str, optional
+            Which reports, as `results.rejected` names them; else all.
+        repair : callable, optional
+            Given each report, as the VTN would read it, returns the one to send instead.
+        """
+        again = await self.outbox.resend(names, opening.repairing(repair) if repair else None)
+        log.info("%d reports are sent again", again)
+        async with awake(lambda: "what is not sent waits; await lab.resend() goes on"):
+            player = self._player or self._new_player()
+            await player.drain(self.config.drain_s)
+            await player.end()
         return self.results
 
     async def close(self) -> Results:
@@ -272,40 +341,18 @@ class Lab:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    # -- opening and closing ------------------------------------------------------------------
-
-    async def _connect(self) -> None:
-        credential = self.config.token
-        url = self.config.vtn_url
-        if not url:
-            self.vtn = EmbeddedVtn(self.folder)
-            await self.vtn.start()
-            url, credential = self.vtn.flat_url, self.vtn.credential
-            log.info("Embedded VTN is up at %s", url)
-        transport = FastTransport if self.config.transport == "fast" else HttpxTransport
-        carrier = transport(url, in_flight=self.config.in_flight, timeout_s=self.config.timeout_s)
-        self.url = url
-        self.client = Client(
-            carrier, dialect(self.config.dialect), credential, self.outbox.note_attempt
-        )
-        await self.client.greet()
-        if self.vtn:
-            await self.client.create_program(PROGRAM)
-
     async def _release(self) -> None:
-        if hasattr(self, "client"):
-            await self.client.close()
-        if self.vtn:
-            await self.vtn.stop()
+        await self._link.close()
         self.outbox.close()
         runlog.close(self._handler)
+        self._held.release()
         self._opened = False
 
     # -- running ------------------------------------------------------------------------------
 
-    def _new_simulator(self) -> Simulator:
+    def _new_simulator(self, start: datetime) -> Simulator:
         config, profiles = self.config, Profiles.load()
-        self.starts_at = start = config.start_utc()
+        self.starts_at = start
         return Simulator(self.fleet, profiles, seed=config.seed, start=start, step_min=config.step)
 
     def _new_player(self) -> Player:
@@ -313,8 +360,10 @@ class Lab:
             raise RunError("not everybody is registered", "await lab.register() first")
         if self._player:
             raise RunError(f"{self.run_id} was played already", "make a new Lab for another run")
-        if self.config.realtime:  # now is when it runs, not when the lab was made
-            self.simulator = self._new_simulator()
+        if self._began:
+            self.simulator = self._new_simulator(datetime.fromisoformat(self._began))
+        elif self.config.realtime:  # now is when it runs, not when the lab was made
+            self.simulator = self._new_simulator(self.config.start_utc())
         return Player(
             self.config,
             fleet=self.fleet,
@@ -323,6 +372,9 @@ class Lab:
             client=self.client,
             outbox=self.outbox,
             run_id=self.run_id,
+            wall=self._wall,
+            register_again=partial(self._link.register_again, self.roster),
+            revive=self._link.revive,
         )
 
     async def _play(self, player: Player) -> None:
@@ -332,7 +384,13 @@ class Lab:
     async def _end_run(self, wall_s: float, stopped: bool) -> None:
         assert self._player
         await self._player.end()
-        self._note_facts(self._player.meter, wall_s, stopped)
+        meter = self._player.meter
+        self.outbox.note_about(
+            measured=meter.measured,
+            measured_watt_s=meter.measured_ws,
+            wall_s=round(wall_s, 3),
+            stopped=stopped,
+        )
         with suppress(TimeoutError):  # a slow disk: the file's own thread writes on
             await asyncio.wait_for(self.outbox.flush(), FLUSH_S if stopped else None)
 
@@ -348,49 +406,3 @@ class Lab:
         finally:
             if opened_here:
                 await self.close()
-
-    # -- what is kept -------------------------------------------------------------------------
-
-    def _note_about(self, **facts: object) -> None:
-        self.outbox.note_about(**{k: json.dumps(v, default=str) for k, v in facts.items()})
-
-    def _note_facts(self, meter: Meter, wall_s: float, stopped: bool) -> None:
-        approved = int(self.roster.approved.sum())
-        self._note_about(
-            run_id=self.run_id,
-            vens=len(self.roster.vens),
-            resources=approved,
-            loads=approved * len(LOADS),
-            measured=meter.measured,
-            measured_watt_s=meter.measured_ws,
-            wall_s=round(wall_s, 3),
-            dialect=self.config.dialect,
-            transport=self.config.transport,
-            vtn_url=self.url,
-            seed=self.config.seed,
-            speed=str(self.config.speed),
-            start=self.starts_at.isoformat(),
-            stopped=stopped,
-        )
-
-
-def _guard(config: LabConfig) -> None:
-    """Refuse to create things on somebody else's VTN unless that was said to be right."""
-    if config.vtn_url and not (config.allow_writes or is_loopback(config.vtn_url)):
-        raise ConfigError(
-            f"{config.vtn_url} is not on this machine, and a run creates VENs and reports there",
-            "set allow_writes = true in lab.toml if its owner agrees",
-        )
-
-
-def _fleet_of(config: LabConfig) -> Fleet:
-    if config.fleet_csv:
-        fleet = Fleet.from_csv(config.fleet_csv)
-    else:
-        fleet = (Fleet.reference if config.vens <= 10 else Fleet.full)(config.seed)
-    return fleet.only(min(config.vens, fleet.n_vens))
-
-
-def _new_run_id() -> str:
-    """Return a name no other run has, at whichever VTN."""
-    return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

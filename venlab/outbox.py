@@ -1,149 +1,38 @@
-"""The run file: readings and deliveries in SQLite, written by one thread.
-
-A report is frozen before it is sent and changes its state only here::
-
-    waiting ──take──▶ in flight ──acknowledge──▶ acknowledged
-       ▲                  │ └─────reject───────▶ rejected
-       └────release───────┘
-
-Whatever was in flight when a process died is waiting again when the file is opened.
-"""
+"""The outbox of a run: what is measured and what is to be sent, written by one thread."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import json
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from venlab import runfile
 from venlab.errors import StoreError
 from venlab.model import Event
+from venlab.runfile import (
+    Attempt,
+    Counts,
+    Frozen,
+    Outage,
+    ReadingRow,
+    Settled,
+    Taken,
+    TickRow,
+)
 
-__all__ = ["Attempt", "Counts", "Frozen", "Outbox", "ReadingRow", "Settled", "Taken", "TickRow"]
+__all__ = ["Outbox"]
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 _Work = tuple[Callable[[sqlite3.Connection], object], Future[Any]]
 
 ATTEMPTS_AT_ONCE = 256  # a wake-up of the writer for each request would cost as much as sending it
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS readings (   -- append-only: what the simulator measured
-    cycle INTEGER PRIMARY KEY, stamp TEXT NOT NULL, duration_s INTEGER NOT NULL,
-    measured INTEGER NOT NULL, watt_s INTEGER NOT NULL,
-    watts BLOB NOT NULL                 -- int32, one a load of the fleet; -1 = not measured
-);
-CREATE TABLE IF NOT EXISTS deliveries (
-    id INTEGER PRIMARY KEY, destination TEXT NOT NULL, name TEXT NOT NULL,
-    cycle INTEGER NOT NULL, ven INTEGER NOT NULL,
-    readings INTEGER NOT NULL, watt_s INTEGER NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting', tries INTEGER NOT NULL DEFAULT 0,
-    unanswered INTEGER NOT NULL DEFAULT 0, status INTEGER, words TEXT,
-    loads BLOB NOT NULL,                -- int32, which loads of the fleet it covers
-    body BLOB NOT NULL,
-    UNIQUE (destination, name)
-);
-CREATE INDEX IF NOT EXISTS unsettled ON deliveries (destination, cycle, id) WHERE state = 'waiting';
-CREATE TABLE IF NOT EXISTS requests (
-    at REAL NOT NULL, purpose TEXT NOT NULL, ven TEXT, status INTEGER, latency_ms REAL,
-    bytes INTEGER, problem TEXT
-);
-CREATE TABLE IF NOT EXISTS ticks (
-    kind TEXT NOT NULL, n INTEGER NOT NULL, at_s REAL NOT NULL, lag_s REAL NOT NULL,
-    duration_s REAL, skipped INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS heard (
-    name TEXT PRIMARY KEY, readings INTEGER NOT NULL, watts INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events_applied (
-    step INTEGER NOT NULL, event_id TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
-    start TEXT NOT NULL, "end" TEXT NOT NULL, cancelled INTEGER NOT NULL
-);
-"""
-
-
-class Frozen(NamedTuple):
-    """A report as it will be sent, however often that takes."""
-
-    name: str
-    ven: int
-    readings: int
-    watt_s: int
-    loads: bytes
-    body: bytes
-
-
-class ReadingRow(NamedTuple):
-    """One cycle's readings of the whole fleet."""
-
-    cycle: int
-    stamp: str
-    duration_s: int
-    measured: int
-    watt_s: int
-    watts: bytes
-
-
-class Taken(NamedTuple):
-    """A report handed out for sending; `unanswered` attempts were made under its name before."""
-
-    id: int
-    name: str
-    ven: int
-    cycle: int
-    readings: int
-    unanswered: int
-    body: bytes
-
-
-class Settled(NamedTuple):
-    """What became of a report that was taken."""
-
-    id: int
-    state: str
-    status: int | None = None
-    words: str = ""
-    unanswered: int = 0
-
-
-class Attempt(NamedTuple):
-    """One request as it went: `status` is None where no answer came."""
-
-    at: float
-    purpose: str
-    ven: str
-    status: int | None
-    latency_ms: float
-    bytes: int
-    problem: str = ""
-
-
-class TickRow(NamedTuple):
-    """How one tick of the agenda went."""
-
-    kind: str
-    n: int
-    at_s: float
-    lag_s: float
-    duration_s: float | None
-    skipped: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Readings by what became of them."""
-
-    acknowledged: int = 0
-    rejected: int = 0
-    waiting: int = 0
 
 
 class Outbox:
@@ -187,15 +76,39 @@ class Outbox:
 
     async def append(self, row: ReadingRow, frozen: Sequence[Frozen]) -> None:
         """Keep one cycle's readings and the reports that carry them, both or neither."""
-        await self._ask(lambda c: _append(c, self.destination, row, frozen))
+        await self._ask(lambda c: runfile.append(c, self.destination, row, frozen))
 
-    async def take(self, limit: int) -> list[Taken]:
-        """Hand out waiting reports of the oldest cycle and mark them as in flight."""
-        return await self._ask(lambda c: _take(c, self.destination, limit))
+    async def take(self, limit: int, without: Collection[int] = ()) -> list[Taken]:
+        """Hand out waiting reports of the oldest cycle, but for some lanes; they are in flight."""
+        lanes = list(without)  # as they are now: what is asked for is done later
+        return await self._ask(lambda c: runfile.take(c, self.destination, limit, lanes))
 
     def settle(self, outcomes: Sequence[Settled]) -> Future[None]:
         """Keep what became of reports; the caller need not wait."""
-        return self._tell(lambda c: _settle(c, outcomes))
+        return self._tell(lambda c: runfile.settle(c, outcomes))
+
+    async def split(self, item: Taken, parts: Sequence[Frozen]) -> None:
+        """Put parts in the place of a report that is in flight; they wait."""
+        await self._ask(lambda c: runfile.split(c, self.destination, item, parts))
+
+    async def resend(
+        self, names: Collection[str] | None = None, repair: Callable[[bytes], bytes] | None = None
+    ) -> int:
+        """Let reports wait again that were rejected, or acknowledged and are not heard.
+
+        Parameters
+        ----------
+        names : collection of str, optional
+            Which of them; else all.
+        repair : callable, optional
+            Given each body, returns the one to send.
+
+        Returns
+        -------
+        int
+            How many reports.
+        """
+        return await self._ask(lambda c: runfile.resend(c, self.destination, names, repair))
 
     def note_attempt(self, attempt: Attempt) -> None:
         """Keep how a request went, together with others; `flush` does not wait for more."""
@@ -211,9 +124,13 @@ class Outbox:
         """Keep how a tick went."""
         self._tell(lambda c: c.execute("INSERT INTO ticks VALUES (?,?,?,?,?,?)", tick))
 
-    def note_about(self, **facts: str) -> None:
-        """Keep facts about the run as a whole."""
-        rows = list(facts.items())
+    def note_outage(self, outage: Outage) -> None:
+        """Keep an outage as far as it has come."""
+        self._tell(lambda c: c.execute("INSERT OR REPLACE INTO outages VALUES (?,?,?,?)", outage))
+
+    def note_about(self, **facts: object) -> None:
+        """Keep facts about the run as a whole, as JSON."""
+        rows = [(key, json.dumps(value, default=str)) for key, value in facts.items()]
         self._tell(lambda c: c.executemany("INSERT OR REPLACE INTO about VALUES (?,?)", rows))
 
     def note_event(self, step: int, event: Event) -> None:
@@ -227,11 +144,29 @@ class Outbox:
 
         A report that was sent, got no answer and is heard is acknowledged by that.
         """
-        await self._ask(lambda c: _keep_heard(c, self.destination, rows, anew))
+        await self._ask(lambda c: runfile.keep_heard(c, self.destination, rows, anew))
 
     async def counts(self) -> Counts:
         """Return the readings by what became of them, for this destination."""
-        return await self._ask(lambda c: _counts(c, self.destination))
+        return await self._ask(lambda c: runfile.counts(c, self.destination))
+
+    async def of_vens(self) -> list[tuple[int, str, int]]:
+        """Return VEN, state and readings, for this destination."""
+        return await self._ask(lambda c: runfile.of_vens(c, self.destination))
+
+    async def cycles(self, first: int, limit: int) -> list[ReadingRow]:
+        """Return cycles as they were measured, from one on; none where the run has not begun."""
+        return await self._ask(lambda c: runfile.cycles(c, first, limit))
+
+    async def events_applied(self) -> list[tuple[str, int]]:
+        """Return id and version of the events that took effect."""
+        query = "SELECT event_id, version FROM events_applied"
+        return await self._ask(lambda c: c.execute(query).fetchall())
+
+    async def about(self) -> dict[str, Any]:
+        """Return the facts about the run as a whole."""
+        rows = await self._ask(lambda c: c.execute("SELECT * FROM about").fetchall())
+        return {key: json.loads(value) for key, value in rows}
 
     async def flush(self) -> None:
         """Wait until all that was handed over is in the file."""
@@ -265,7 +200,7 @@ class Outbox:
         connection = None
         try:
             connection = sqlite3.connect(self.path, isolation_level=None)
-            _prepare(connection, self.path, durability)
+            runfile.prepare(connection, self.path, durability)
         except (sqlite3.Error, OSError) as error:
             if connection:
                 connection.close()
@@ -318,77 +253,3 @@ class Outbox:
 
 class _Closed(Exception):
     """The outbox was closed and all work is done."""
-
-
-def _prepare(connection: sqlite3.Connection, path: Path, durability: str) -> None:
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        log.warning("the folder of %s cannot share memory; the run file uses %s", path.name, mode)
-    connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
-    connection.executescript(SCHEMA)
-    connection.execute(
-        "UPDATE deliveries SET state = 'waiting', unanswered = unanswered + 1"
-        " WHERE state = 'in flight'"
-    )
-
-
-def _append(
-    c: sqlite3.Connection, destination: str, row: ReadingRow, frozen: Sequence[Frozen]
-) -> None:
-    c.execute("INSERT INTO readings VALUES (?,?,?,?,?,?)", row)
-    c.executemany(
-        "INSERT INTO deliveries (destination, cycle, name, ven, readings, watt_s, loads, body)"
-        " VALUES (?,?,?,?,?,?,?,?)",
-        ((destination, row.cycle, *report) for report in frozen),
-    )
-
-
-def _take(c: sqlite3.Connection, destination: str, limit: int) -> list[Taken]:
-    rows = c.execute(
-        "SELECT id, name, ven, cycle, readings, unanswered, body FROM deliveries"
-        " WHERE state = 'waiting' AND destination = ?1 AND cycle ="
-        " (SELECT min(cycle) FROM deliveries WHERE state = 'waiting' AND destination = ?1)"
-        " ORDER BY id LIMIT ?2",
-        (destination, limit),
-    ).fetchall()
-    c.executemany(
-        "UPDATE deliveries SET state = 'in flight', tries = tries + 1 WHERE id = ?",
-        [(row[0],) for row in rows],
-    )
-    return [Taken(*row) for row in rows]
-
-
-def _settle(c: sqlite3.Connection, outcomes: Sequence[Settled]) -> None:
-    c.executemany(
-        "UPDATE deliveries SET state = ?, status = ?, words = ?, unanswered = unanswered + ?"
-        " WHERE id = ? AND state = 'in flight'",
-        [(o.state, o.status, o.words or None, o.unanswered, o.id) for o in outcomes],
-    )
-
-
-def _keep_heard(
-    c: sqlite3.Connection, destination: str, rows: Sequence[tuple[str, int, int]], anew: bool
-) -> None:
-    if anew:
-        c.execute("DELETE FROM heard")
-    # A name that the VTN holds twice is heard twice; the check then says so.
-    c.executemany(
-        "INSERT INTO heard VALUES (?,?,?) ON CONFLICT (name) DO UPDATE"
-        " SET readings = readings + excluded.readings, watts = watts + excluded.watts",
-        rows,
-    )
-    c.execute(
-        "UPDATE deliveries SET state = 'acknowledged' WHERE state = 'waiting' AND unanswered > 0"
-        " AND destination = ? AND name IN (SELECT name FROM heard)",
-        (destination,),
-    )
-
-
-def _counts(c: sqlite3.Connection, destination: str) -> Counts:
-    rows = c.execute(
-        "SELECT state, sum(readings) FROM deliveries WHERE destination = ? GROUP BY state",
-        (destination,),
-    )
-    of = dict(rows.fetchall())
-    waiting = of.get("waiting", 0) + of.get("in flight", 0)
-    return Counts(of.get("acknowledged", 0), of.get("rejected", 0), waiting)

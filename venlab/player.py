@@ -12,6 +12,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +21,21 @@ from venlab.client import Client
 from venlab.clock import Agenda, Clock, Kind, Tick
 from venlab.config import LabConfig
 from venlab.delivery import Delivery
-from venlab.errors import VtnError
+from venlab.errors import StoreError, VtnError
 from venlab.eventwatch import EventWatch
 from venlab.fleet import END_USES, Fleet
 from venlab.model import Event
-from venlab.outbox import Outbox, TickRow
+from venlab.outbox import Outbox
 from venlab.report import Formatter
 from venlab.roster import Roster
-from venlab.simulator import Meter, Simulator
+from venlab.runfile import ReadingRow, TickRow
+from venlab.simulator import Meter, Sample, Simulator
 
 __all__ = ["Player", "Status"]
 
 log = logging.getLogger("venlab.lab")
 
+REPLAYED_AT_ONCE = 64  # cycles in memory
 PROBE_S = 0.5  # wait between two looks at a VTN that is away while a run drains
 Handler = Callable[[Tick], Awaitable[None]]
 POWER_KEPT = 2000  # steps of fleet power that are kept for a live picture
@@ -55,6 +58,7 @@ class Status:
     power_kw: tuple[tuple[datetime, NDArray[np.float64]], ...] = ()
     events: tuple[Event, ...] = ()
     problem: str = ""
+    retried: NDArray[np.int64] | None = None
 
     @property
     def waiting(self) -> int:
@@ -83,6 +87,10 @@ class Player:
         Where readings are kept.
     run_id : str
         First part of every report's name.
+    wall : Clock
+        What retries, probes and spreading go by.
+    register_again, revive
+        As `Delivery` wants them.
     """
 
     def __init__(
@@ -95,19 +103,29 @@ class Player:
         client: Client,
         outbox: Outbox,
         run_id: str,
+        wall: Clock,
+        register_again: Callable[[int], Awaitable[None]],
+        revive: Callable[[], Awaitable[None]],
     ) -> None:
+        self._config, self._fleet, self._run_id = config, fleet, run_id
         self._simulator, self._roster = simulator, roster
         self._client, self._outbox = client, outbox
         self.clock = Clock(config.speed)
         self.meter = Meter(simulator.time_of(0), config.step, config.interval_min)
-        self._formatter = Formatter(fleet, client.dialect, roster.vens, roster.resource_ids, run_id)
+        self._formatter = self._new_formatter()
+        self._again = register_again
         self._delivery = Delivery(
             outbox,
             client,
             roster.vens,
             tries=config.tries,
             in_flight=config.in_flight,
+            look=config.look_before_resend,
+            clock=wall,
+            random=np.random.default_rng(config.seed),
             on_cycle=self._say_cycle,
+            register_again=self._register_again,
+            revive=revive,
         )
         self._watch = EventWatch()
         self._polls: dict[Kind, asyncio.Task[None]] = {}
@@ -124,7 +142,9 @@ class Player:
             end_s=self._end_s,
         )
         self._end = simulator.time_of(config.steps)
+        self._ticks = self._agenda.ticks()
         self._cycle = 0
+        self._notice = ""
         self._lag_s = 0.0
         self._ven_of_load = np.repeat(fleet.resource_ven, len(END_USES))
         self._measured = np.zeros(fleet.n_vens, np.int64)
@@ -141,8 +161,12 @@ class Player:
             Kind.STATUS: partial(self._polled, self._check_status),
             Kind.HEARTBEAT: partial(self._polled, self._heartbeat),
         }
-        self.clock.begin()
-        async with aclosing(self._agenda.play(self.clock)) as ticks:
+        at_s = await self._catch_up()
+        self._notice = behind(self._config, 6 * int(self._roster.approved.sum()))
+        if self._notice:
+            log.warning("%s", self._notice)
+        self.clock.begin(at_s)
+        async with aclosing(self._agenda.play(self.clock, self._ticks)) as ticks:
             async for tick, lag_s, skip in ticks:
                 self._lag_s = lag_s
                 if self._asking(tick.kind) or skip:
@@ -155,11 +179,54 @@ class Player:
                         self._do(tick, lag_s, handlers[tick.kind]), context=contextvars.Context()
                     )
 
+    async def _catch_up(self) -> float:
+        """Bring everything to where the run file ends; return when that is [schedule s].
+
+        Simulator and meter are replayed from the start, faster than they were played, and must
+        give what was kept: to the watt in every cycle, and to the bit in the last step.
+        """
+        at_s = 0.0
+        while rows := await self._outbox.cycles(self._cycle, REPLAYED_AT_ONCE):
+            for row in rows:
+                at_s = self._replay(row)
+        if not self._cycle:
+            return at_s
+        if row.step_hash != self._step_hash():
+            raise _other_values(row.cycle, "its last step differs in a bit")
+        self._watch.remember(await self._outbox.events_applied())
+        for v, state, readings in await self._outbox.of_vens():
+            counted = {
+                "acknowledged": self._delivery.acknowledged,
+                "rejected": self._delivery.rejected,
+            }
+            if state in counted:
+                counted[state][v] += readings
+        log.info(
+            "Going on after cycle %d, at timestamp index %d", self._cycle, self._simulator.index
+        )
+        return at_s
+
+    def _replay(self, row: ReadingRow) -> float:
+        """Play up to the sample of one kept cycle and compare; return its time [schedule s]."""
+        kept = np.frombuffer(row.watts, "<i4")
+        for tick in self._ticks:
+            if tick.kind is Kind.SIMULATE:
+                self._step()
+            elif tick.kind is Kind.SAMPLE:
+                break
+        approved = np.any((kept >= 0).reshape(-1, len(END_USES)), axis=1)
+        sample = self.meter.read(approved, end=self._end)
+        if other := np.flatnonzero(sample.watts != kept).tolist():
+            said = f"load {other[0]} gives {sample.watts[other[0]]} W, {kept[other[0]]} W are kept"
+            raise _other_values(row.cycle, said)
+        self._count(sample, row.cycle)
+        return tick.at_s
+
     async def drain(self, longest_s: float) -> None:
         """Send what waits, for at most so long; then say what is left."""
         deadline = time.monotonic() + longest_s
         while True:
-            self._delivery.kick()
+            self._delivery.kick()  # nobody is spread any more
             left_s = max(0.0, deadline - time.monotonic())
             with suppress(TimeoutError):
                 # Not `wait_for`: in Python 3.11 it loses a stop that comes with the last answer.
@@ -196,7 +263,8 @@ class Player:
             self._vtn_up and self._delivery.reachable,
             tuple(self._power_kw),
             self._watch.recent,
-            problem,
+            problem or self._delivery.problem or self._notice,
+            self._delivery.retried.copy(),
         )
 
     @property
@@ -235,29 +303,49 @@ class Player:
     async def _simulate(self, tick: Tick) -> None:
         for event in self._watch.take():
             self._outbox.note_event(self._simulator.index, event)
-        begin = self._simulator.time_of(self._simulator.index)
-        power_kw = self._simulator.step()
-        self._meter_power(begin, power_kw)
+        self._step()
         if tick.n:
             log.info("Advanced simulation to timestamp index %d", tick.n)
 
-    def _meter_power(self, begin: datetime, power_kw: NDArray[np.float32]) -> None:
+    def _step(self) -> None:
+        begin = self._simulator.time_of(self._simulator.index)
+        self._last_kw = power_kw = self._simulator.step()
         self.meter.add(power_kw)
         approved = power_kw.reshape(-1, len(END_USES))[self._roster.approved]
         self._power_kw.append((begin, approved.sum(axis=0, dtype=np.float64)))
 
     async def _sample(self, tick: Tick) -> None:
         sample = self.meter.read(self._roster.approved, end=self._end)
-        row, frozen = self._formatter.freeze(sample, tick.n)
+        row, frozen = self._formatter.freeze(sample, tick.n, self._step_hash())
         await self._outbox.append(row, frozen)
+        self._count(sample, tick.n)
+
+    def _count(self, sample: Sample, cycle: int) -> None:
         there = self._ven_of_load[sample.watts >= 0]
         self._measured += np.bincount(there, minlength=len(self._measured))
-        self._cycle = tick.n + 1
+        self._cycle = cycle + 1
 
-    async def _send(self, _tick: Tick) -> None:
-        self._delivery.kick()
+    def _step_hash(self) -> bytes:
+        return blake2b(self._last_kw.tobytes(), digest_size=16).digest()
+
+    async def _send(self, tick: Tick) -> None:
+        last = tick.n + 1 == self._agenda.cycles
+        whole_s = 0.0 if last else self._config.report_every_s / self.clock.speed
+        self._delivery.kick(tick.n, self._config.spread * whole_s)
         if self._in_step:
             await self._delivery.settled()
+
+    def _new_formatter(self) -> Formatter:
+        vens, ids = self._roster.vens, self._roster.resource_ids
+        return Formatter(self._fleet, self._client.dialect, vens, ids, self._run_id)
+
+    async def _register_again(self, ven: int) -> None:
+        """Register a VEN that the VTN lost; what is frozen from now on names its new id."""
+        log.warning(
+            "The VTN does not know %s any more; registering it again", self._roster.vens[ven].name
+        )
+        await self._again(ven)
+        self._formatter = self._new_formatter()
 
     async def _check_status(self, _tick: Tick) -> None:
         await self._roster.read_status(self._client)
@@ -269,3 +357,30 @@ class Player:
     def _say_cycle(self, sent: int) -> None:
         resources = int(self._roster.approved.sum())
         log.info("Report generation complete: %d reports sent for %d resources", sent, resources)
+
+
+def behind(config: LabConfig, reports: int) -> str:
+    """Return what is to be said where a schedule asks for more requests than the rate limit gives.
+
+    Examples
+    --------
+    >>> from venlab.config import params
+    >>> behind(params(speed=1.0, rate_per_s=50.0), 1656)[:61]
+    'the schedule asks for 110 reports a second, rate_per_s allows'
+    """
+    asked = reports * config.speed / config.report_every_s
+    if not np.isfinite(asked) or asked <= config.rate_per_s:
+        return ""
+    return (
+        f"the schedule asks for {asked:.0f} reports a second, rate_per_s allows"
+        f" {config.rate_per_s:g}: readings will wait longer and longer. Lower the speed to"
+        f" {config.speed * config.rate_per_s / asked:.2g}, play fewer VENs, or raise"
+        " report_every_s or rate_per_s"
+    )
+
+
+def _other_values(cycle: int, said: str) -> StoreError:
+    return StoreError(
+        f"the run cannot go on: replayed, its cycle {cycle} has other values than it kept: {said}",
+        "use the version of venlab and of its data that began it, or begin a new run",
+    )

@@ -9,9 +9,9 @@ import numpy as np
 
 from venlab.fleet import LOADS, Fleet
 from venlab.model import Ven
-from venlab.outbox import Frozen, ReadingRow
+from venlab.runfile import Frozen, ReadingRow
 from venlab.simulator import Sample
-from venlab.wire import Dialect, Draft, LoadName
+from venlab.wire import Dialect, LoadName
 
 __all__ = ["Formatter"]
 
@@ -52,7 +52,9 @@ class Formatter:
             covers = [i.to_bytes(4, "little") for i in loads.tolist()]
             self._vens.append((loads, covers, dialect.writer(ven, names, run_id)))
 
-    def freeze(self, sample: Sample, cycle: int) -> tuple[ReadingRow, list[Frozen]]:
+    def freeze(
+        self, sample: Sample, cycle: int, step_hash: bytes = b""
+    ) -> tuple[ReadingRow, list[Frozen]]:
         """Return a sample's row and the reports that carry it.
 
         Parameters
@@ -61,13 +63,19 @@ class Formatter:
             Mean powers of one interval; its watts have shape (loads,) [W], -1 = not measured.
         cycle : int
             Which report cycle it is.
+        step_hash : bytes
+            Of the simulator's last step.
         """
-        frozen = [
-            _frozen(v, draft, covers, watts, sample.duration_s)
-            for v, (loads, covers, writer) in enumerate(self._vens)
-            for watts in (sample.watts[loads].tolist(),)
-            for draft in writer.write(sample.stamp, sample.duration_s, watts)
-        ]
+        frozen = []
+        for v, (loads, covers, writer) in enumerate(self._vens):
+            watts = sample.watts[loads].tolist()
+            for draft in writer.write(sample.stamp, sample.duration_s, watts):
+                at = draft.positions
+                watt_s = sum(watts[p] for p in at) * sample.duration_s
+                # A load's own reports stay in order among themselves; a VEN's batches among theirs.
+                lane = int(loads[at[0]]) if len(at) == 1 else -1 - v
+                covered = b"".join(covers[p] for p in at)
+                frozen.append(Frozen(draft.name, v, lane, len(at), watt_s, covered, draft.body))
         there = sample.watts[sample.watts >= 0]
         row = ReadingRow(
             cycle,
@@ -76,13 +84,6 @@ class Formatter:
             len(there),
             int(there.sum(dtype=np.int64)) * sample.duration_s,
             sample.watts.astype("<i4").tobytes(),
+            step_hash,
         )
         return row, frozen
-
-
-def _frozen(
-    ven: int, draft: Draft, covers: list[bytes], watts: list[int], duration_s: int
-) -> Frozen:
-    watt_s = sum(watts[p] for p in draft.positions) * duration_s
-    loads = b"".join(covers[p] for p in draft.positions)
-    return Frozen(draft.name, ven, len(draft.positions), watt_s, loads, draft.body)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 from uuid import NAMESPACE_DNS, uuid5
 
 import numpy as np
+from numpy.typing import NDArray
 
 from venlab.client import Client
+from venlab.clock import Clock
 from venlab.errors import Refused
 from venlab.fleet import END_USES, LOADS, Fleet
 from venlab.model import Program, Resource, Status, Ven
+from venlab.retry import Backoff, Patience
 from venlab.tasks import for_each
 
 __all__ = ["Roster"]
@@ -31,12 +35,24 @@ class Roster:
         Put before every VEN's name, so that many fleets can share a VTN.
     in_flight : int
         Requests at the same time.
+    patience : Patience, optional
+        How often each registration is tried while the VTN does not answer.
     """
 
-    def __init__(self, fleet: Fleet, *, prefix: str = "", in_flight: int = 8) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        prefix: str = "",
+        in_flight: int = 8,
+        patience: Patience | None = None,
+    ) -> None:
         self._fleet = fleet
         self._prefix = prefix
         self._in_flight = in_flight
+        self._patiently = patience or Patience(
+            1, Clock(1.0), Backoff(0.1, 1.0, np.random.default_rng())
+        )
         self.vens: list[Ven] = []
         self.resource_ids: dict[int, str] = {}
         self.approved = fleet.approved.copy()
@@ -68,14 +84,10 @@ class Roster:
         tenth = max(1, of // 10)
 
         async def register_ven(v: int) -> None:
-            name = self._prefix + str(self._fleet.ven_name[v])
-            log.info("Registering VEN: %s", name)
-            vens[v] = await client.register_ven(name, self._prefix + str(self._fleet.town_id[v]))
+            vens[v] = await self._register_ven(client, v)
 
         async def register_resource(r: int) -> None:
-            ven = vens[int(self._fleet.resource_ven[r])]
-            registered = await client.register_resource(ven, self._resource(r, ven))
-            self.resource_ids[r] = registered.id
+            await self._register_resource(client, r, vens[int(self._fleet.resource_ven[r])])
             done = len(self.resource_ids)
             progress(done, of)
             if done % tenth == 0 or done == of:
@@ -88,32 +100,67 @@ class Roster:
         await for_each(missing, register_resource, self._in_flight)
         self.vens = [vens[v] for v in range(self._fleet.n_vens)]
 
-    async def play_operator(self, client: Client) -> None:
-        """Give each resource the status that the fleet's table says: on our own VTN only."""
-        for r in np.flatnonzero(~self._fleet.approved).tolist():
+    async def register_again(self, client: Client, v: int, *, as_operator: bool) -> None:
+        """Register one VEN, and what stands behind it, at a VTN that does not know it any more.
+
+        Parameters
+        ----------
+        client : Client
+            The VTN.
+        v : int
+            Which VEN of the fleet.
+        as_operator : bool
+            Whether the VTN is our own: then resources get the status that the fleet's table says.
+        """
+        ven = await self._register_ven(client, v)
+        behind = np.flatnonzero(self._fleet.resource_ven == v)
+        for r in behind.tolist():
+            await self._register_resource(client, r, ven)
+        if as_operator:
+            await self.play_operator(client, behind)
+        for program in await client.programs():
+            await self._enrol_in(client, program, behind[self.approved[behind]].tolist())
+        self.vens[v] = ven
+
+    async def _register_ven(self, client: Client, v: int) -> Ven:
+        name = self._prefix + str(self._fleet.ven_name[v])
+        client_name = self._prefix + str(self._fleet.town_id[v])
+        log.info("Registering VEN: %s", name)
+        return await self._patiently(lambda: client.register_ven(name, client_name))
+
+    async def _register_resource(self, client: Client, r: int, ven: Ven) -> None:
+        resource = self._resource(r, ven)
+        told = await self._patiently(lambda: client.register_resource(ven, resource))
+        self.resource_ids[r] = told.id
+
+    async def play_operator(self, client: Client, which: NDArray[np.intp] | None = None) -> None:
+        """Give resources the status that the fleet's table says: on our own VTN only."""
+        which = np.arange(self._fleet.n_resources) if which is None else which
+        for r in which[~self._fleet.approved[which]].tolist():
             status = cast("Status", str(self._fleet.status[r]))
-            await client.set_status(self.resource_ids[r], status)
+            await self._patiently(partial(client.set_status, self.resource_ids[r], status))
 
     async def read_status(self, client: Client) -> None:
         """Take from the VTN which resources are approved, where it can say."""
         try:
-            told = {r.id: r.status == "approved" for r in await client.resources()}
+            listed = await client.resources()
         except Refused as error:
             if error.status not in (404, 405):
                 raise
             return
+        told = {each.id: each.status == "approved" for each in listed}
         for r, resource_id in self.resource_ids.items():
             self.approved[r] = told.get(resource_id, self.approved[r])
 
     async def enrol(self, client: Client) -> None:
         """Enrol the approved resources in every program that the VTN has."""
         approved = np.flatnonzero(self.approved).tolist()
-        for program in await client.programs():
+        for program in await self._patiently(client.programs):
             await self._enrol_in(client, program, approved)
 
     async def _enrol_in(self, client: Client, program: Program, resources: list[int]) -> None:
         async def enrol(r: int) -> None:
-            await client.enrol(program, self.resource_ids[r])
+            await self._patiently(lambda: client.enrol(program, self.resource_ids[r]))
 
         await for_each(resources, enrol, self._in_flight)
 

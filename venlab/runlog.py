@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from venlab.errors import StoreError
 
-__all__ = ["claim", "close", "to_file"]
+__all__ = ["claim", "close", "hold", "to_file"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
-def claim(run_file: Path) -> None:
+def claim(run_file: Path) -> FileLock:
     """Make a run's folder and its file; a StoreError where there is one or none can be made."""
     folder = run_file.parent
     try:
@@ -24,6 +26,24 @@ def claim(run_file: Path) -> None:
         raise StoreError(
             f"cannot write to {folder}: {error.strerror}", "choose another out_dir"
         ) from None
+    return hold(run_file)
+
+
+def hold(run_file: Path) -> FileLock:
+    """Keep a run to this process until the lock is released, or the process ends, however it does.
+
+    Raises
+    ------
+    StoreError
+        Another process plays it.
+    """
+    lock = FileLock(run_file.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        said = f"the run in {run_file.parent} is being played by another process"
+        raise StoreError(said, "wait for its end, or end it") from None
+    return lock
 
 
 def to_file(path: Path) -> logging.FileHandler:

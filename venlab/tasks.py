@@ -67,7 +67,7 @@ async def awake(remedy: Callable[[], str] = lambda: "") -> AsyncIterator[None]:
         heart.cancel()
 
 
-async def in_any_case(work: Coroutine[Any, Any, T]) -> T:
+async def in_any_case(work: Awaitable[T]) -> T:
     """Await short work to its end, however often the caller is interrupted meanwhile."""
     task = asyncio.ensure_future(work)
     while not task.done():

@@ -22,8 +22,8 @@ import venlab as vl
 from tests.benchmarks.table import Row
 from venlab.clock import Agenda, Clock, Kind
 from venlab.delivery import Delivery
-from venlab.outbox import Frozen, ReadingRow
 from venlab.report import Formatter
+from venlab.runfile import Frozen, ReadingRow
 
 ROUNDS = 5
 

@@ -14,7 +14,17 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from venlab.errors import ConfigError
 from venlab.model import Event, Program, Resource, Status, Ven
 
-__all__ = ["Call", "Dialect", "Draft", "Heard", "LoadName", "Registered", "ReportWriter", "dialect"]
+__all__ = [
+    "Call",
+    "Dialect",
+    "Draft",
+    "Health",
+    "Heard",
+    "LoadName",
+    "Registered",
+    "ReportWriter",
+    "dialect",
+]
 
 T = TypeVar("T")
 
@@ -31,6 +41,13 @@ class Call(Generic[T]):
     read: Callable[[int, bytes], T]
     body: bytes = b""
     also: tuple[int, ...] = ()
+
+
+class Health(NamedTuple):
+    """What a VTN says of itself: how it is, and whether it takes a report's name once only."""
+
+    status: str
+    refuses_repeated_names: bool = False
 
 
 class Registered(NamedTuple):
@@ -79,7 +96,7 @@ class Dialect(Protocol):
 
     name: str
 
-    def health(self) -> Call[str]: ...  # noqa: D102 - the names are those of `Client`
+    def health(self) -> Call[Health]: ...  # noqa: D102 - the names are those of `Client`
     def register_ven(self, name: str, client_name: str) -> Call[Registered]: ...  # noqa: D102
     def register_resource(self, resource: Resource) -> Call[Registered]: ...  # noqa: D102
     def resources(self, skip: int, limit: int) -> Call[list[Resource]]: ...  # noqa: D102
@@ -97,7 +114,20 @@ class Dialect(Protocol):
     ) -> Call[list[tuple[str, str]]]: ...
     def post_report(self, body: bytes) -> Call[None]: ...  # noqa: D102
     def heard(self, run_id: str, after: str, limit: int) -> Call[list[Heard]]: ...  # noqa: D102
+    def holds(self, name: str) -> Call[bool]: ...  # noqa: D102
     def explain(self, body: bytes) -> str: ...  # noqa: D102
+
+    def receipt(self, body: bytes) -> bool:
+        """Tell whether a body of a 2xx is a VTN's, of a report that it has taken."""
+        ...
+
+    def readdress(self, body: bytes, ven: Ven) -> bytes:
+        """Return a frozen report for a VEN that was registered again under another id."""
+        ...
+
+    def halves(self, name: str, body: bytes, readings: int) -> list[Draft]:
+        """Return a report in two parts with names of their own; none if it has one reading."""
+        ...
 
     def writer(self, ven: Ven, loads: Sequence[LoadName], run_id: str) -> ReportWriter:
         """Return what writes a VEN's reports."""

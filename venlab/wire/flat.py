@@ -9,11 +9,21 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from msgspec import Struct
 
 from venlab.errors import DataError
 from venlab.model import Event, Program, Resource, Signal, Status, Ven
-from venlab.wire import Call, Draft, Heard, LoadName, Registered
+from venlab.wire import Call, Draft, Health, Heard, LoadName, Registered
+from venlab.wire.flat_answers import (
+    EventAnswer,
+    HealthAnswer,
+    HeardReportAnswer,
+    NamedAnswer,
+    ProblemAnswer,
+    ProgramAnswer,
+    RegistrationAnswer,
+    ResourceAnswer,
+    ResponseAnswer,
+)
 from venlab.wire.flat_shapes import (
     Attribute,
     EventRequest,
@@ -23,74 +33,12 @@ from venlab.wire.flat_shapes import (
     ReportRequest,
     ReportResource,
     ResourceRequest,
-    ResourceStatus,
     SignalBody,
     StatusRequest,
     VenRequest,
 )
 
 __all__ = ["Flat", "FlatWriter"]
-
-
-class _Registration(Struct):
-    id: str
-    auth_token: str = ""
-
-
-class _ResourceAnswer(Struct):
-    id: str
-    resource_name: str
-    ven_name: str = ""
-    resource_type: str = "building"
-    status: ResourceStatus = "approved"
-
-
-class _ProgramAnswer(Struct):
-    id: str
-    program_name: str = ""
-
-
-class _EventAnswer(Struct):
-    id: str
-    event_name: str
-    start_date: datetime
-    end_date: datetime
-    program_id: str = ""
-    status: str = ""
-    modification_number: int = 0
-    signal: SignalBody | None = None
-    targets: list[str] | None = None
-
-
-class _ResponseAnswer(Struct):
-    ven_id: str
-    response_type: str
-
-
-class _HeardPayload(Struct, gc=False):
-    values: list[float]
-
-
-class _HeardInterval(Struct, gc=False):
-    payloads: list[_HeardPayload]
-
-
-class _HeardReport(Struct, gc=False):
-    report_name: str
-    intervals: list[_HeardInterval]
-
-
-class _Health(Struct):
-    status: str
-
-
-class _FieldProblem(Struct):
-    loc: list[str | int] = []
-    msg: str = ""
-
-
-class _Problem(Struct):
-    detail: str | list[_FieldProblem] = ""
 
 
 T = TypeVar("T")
@@ -106,15 +54,18 @@ def _ignore(_status: int, _body: bytes) -> None:
     return None
 
 
-_read_registration = _reader(_Registration)
-_read_resources = _reader(list[_ResourceAnswer])
-_read_programs = _reader(list[_ProgramAnswer])
-_read_events = _reader(list[_EventAnswer])
-_read_event = _reader(_EventAnswer)
-_read_responses = _reader(list[_ResponseAnswer])
-_read_heard = _reader(list[_HeardReport])
-_read_problem = _reader(_Problem)
+_read_registration = _reader(RegistrationAnswer)
+_read_resources = _reader(list[ResourceAnswer])
+_read_programs = _reader(list[ProgramAnswer])
+_read_events = _reader(list[EventAnswer])
+_read_event = _reader(EventAnswer)
+_read_responses = _reader(list[ResponseAnswer])
+_read_heard = _reader(list[HeardReportAnswer])
+_read_problem = _reader(ProblemAnswer)
 _read_report = _reader(ReportRequest)
+_read_receipt = _reader(dict[str, msgspec.Raw])
+_read_health = _reader(HealthAnswer)
+_read_names = _reader(list[NamedAnswer])
 
 
 class Flat:
@@ -122,10 +73,9 @@ class Flat:
 
     name = "flat"
 
-    def health(self) -> Call[str]:
+    def health(self) -> Call[Health]:
         """Ask whether the VTN is well (extension)."""
-        read = _reader(_Health)
-        return Call("GET", "/health", lambda status, body: read(status, body).status)
+        return Call("GET", "/health", _health)
 
     def register_ven(self, name: str, client_name: str) -> Call[Registered]:
         """Register a VEN; a repeated name answers 409 with the id it has."""
@@ -206,6 +156,27 @@ class Flat:
         """Read back a page of a run's reports by name (extension)."""
         query = urlencode({"run": run_id, "after": after, "limit": limit})
         return Call("GET", f"/reports?{query}", _heard)
+
+    def holds(self, name: str) -> Call[bool]:
+        """Ask for a report by its name (extension); a VTN without it lists what it has."""
+        query = urlencode({"report_name": name})
+        return Call("GET", f"/reports?{query}", lambda _, body: name in _names(body))
+
+    def receipt(self, body: bytes) -> bool:
+        """Tell whether this is what a VTN says of a report that it has taken: nothing, or JSON."""
+        try:
+            return not body or bool(_read_receipt(0, body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+
+    def readdress(self, body: bytes, ven: Ven) -> bytes:
+        """Return a frozen report with the id that its VEN has now; a resource keeps its own."""
+        report = _read_report(0, body)
+        return msgspec.json.encode(msgspec.structs.replace(report, ven_id=ven.id))
+
+    def halves(self, name: str, body: bytes, readings: int) -> list[Draft]:
+        """Return nothing: a flat report carries one reading."""
+        return []
 
     def explain(self, body: bytes) -> str:
         """Return the VTN's words for a refusal, field by field."""
@@ -294,6 +265,15 @@ def _render(ven: Ven, load: LoadName, name: str) -> list[bytes]:
     return [head, middle, before + b"[", b"]" + after]
 
 
+def _health(status: int, body: bytes) -> Health:
+    answer = _read_health(status, body)
+    return Health(answer.status, answer.refuses_repeated_names)
+
+
+def _names(body: bytes) -> set[str]:
+    return {report.report_name for report in _read_names(200, body)}
+
+
 def _registered(status: int, body: bytes) -> Registered:
     answer = _read_registration(status, body)
     return Registered(answer.id, status != 409, answer.auth_token)
@@ -310,7 +290,7 @@ def _programs(status: int, body: bytes) -> list[Program]:
     return [Program(p.id, p.program_name) for p in _read_programs(status, body)]
 
 
-def _event_of(answer: _EventAnswer) -> Event:
+def _event_of(answer: EventAnswer) -> Event:
     asked = answer.signal
     return Event(
         id=answer.id,

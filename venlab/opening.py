@@ -1,0 +1,86 @@
+"""What a lab needs before it runs: leave to write, a fleet, a name."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from venlab.client import Client
+from venlab.clock import Clock
+from venlab.config import LabConfig
+from venlab.errors import ConfigError
+from venlab.fleet import LOADS, Fleet
+from venlab.retry import Backoff, Patience
+from venlab.roster import Roster
+from venlab.transport import is_loopback
+
+__all__ = [
+    "facts",
+    "fleet_of",
+    "guard",
+    "new_run_id",
+    "patience",
+    "repairing",
+]
+
+REGISTRATION_TRIES = 8  # about ten seconds: a VTN that is just starting again is waited for
+
+
+def guard(config: LabConfig) -> None:
+    """Refuse to create things on somebody else's VTN unless that was said to be right."""
+    if config.vtn_url and not (config.allow_writes or is_loopback(config.vtn_url)):
+        raise ConfigError(
+            f"{config.vtn_url} is not on this machine, and a run creates VENs and reports there",
+            "set allow_writes = true in lab.toml if its owner agrees",
+        )
+
+
+def fleet_of(config: LabConfig) -> Fleet:
+    """Return the fleet that the settings name; the one it was played with where a run goes on."""
+    if config.resume:
+        return Fleet.from_csv(f"{config.out_dir}/fleet.csv")
+    if config.fleet_csv:
+        fleet = Fleet.from_csv(config.fleet_csv)
+    else:
+        fleet = (Fleet.reference if config.vens <= 10 else Fleet.full)(config.seed)
+    return fleet.only(min(config.vens, fleet.n_vens))
+
+
+def new_run_id() -> str:
+    """Return a name no other run has, at whichever VTN."""
+    return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def patience(config: LabConfig, wall: Clock) -> Patience:
+    """Return how patiently VENs and resources are registered."""
+    return Patience(REGISTRATION_TRIES, wall, Backoff(0.1, 5.0, np.random.default_rng(config.seed)))
+
+
+def facts(
+    config: LabConfig, *, run_id: str, roster: Roster, client: Client, url: str, start: datetime
+) -> dict[str, Any]:
+    """Return what a run is, so that it can be told, and gone on with, however it ends."""
+    approved = int(roster.approved.sum())
+    return {
+        "run_id": run_id,
+        "vens": len(roster.vens),
+        "resources": approved,
+        "loads": approved * len(LOADS),
+        "dialect": config.dialect,
+        "transport": config.transport,
+        "vtn_url": url,
+        "delivered": "exactly once" if client.refuses_repeated_names else "at least once",
+        "seed": config.seed,
+        "speed": str(config.speed),
+        "start": start.isoformat(),
+    }
+
+
+def repairing(repair: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[bytes], bytes]:
+    """Return a repair of parsed reports as one of bodies."""
+    return lambda body: json.dumps(repair(json.loads(body)), separators=(",", ":")).encode()

@@ -1,0 +1,107 @@
+"""A run that was broken off: what its folder still says, and whether it may go on as asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from venlab.config import SECRETS, LabConfig, describe
+from venlab.errors import ConfigError, StoreError
+
+__all__ = [
+    "PARAMS_FILE",
+    "config_of",
+    "kept_settings",
+    "must_be_the_same",
+    "write_settings",
+]
+
+PARAMS_FILE = "params.json"
+FREE = {"vtn", "delivery", "run", "lesson"}  # sections that change no value of a run
+BOUND = {"simulate_every_s", "report_every_s", "dialect", "name_prefix"}  # these do, or its names
+
+
+def write_settings(folder: Path, config: LabConfig, run_id: str) -> None:
+    """Write every setting of a run but its secrets, and which of those it had."""
+    secrets = [name for name, held in config.secrets().items() if held]
+    # As text: JSON knows no infinity.
+    settings = {
+        name: str(value) if isinstance(value, float) and value == float("inf") else value
+        for name, value in config.public().items()
+    }
+    told = {**settings, "resume": False, "run_id": run_id, "secrets": secrets}
+    text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    # Whole or not at all: a run that is killed here can still be gone on with.
+    (folder / (PARAMS_FILE + ".new")).write_text(text, encoding="utf-8")
+    os.replace(folder / (PARAMS_FILE + ".new"), folder / PARAMS_FILE)
+
+
+def kept_settings(folder: str | Path) -> dict[str, Any]:
+    """Return the settings of the run in a folder, with its ``run_id`` and ``secrets`` beside them.
+
+    Raises
+    ------
+    StoreError
+        There is no run, or one that had not begun.
+    """
+    path = Path(folder, PARAMS_FILE)
+    try:
+        told = dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise StoreError(f"{folder} holds no run to go on with", "name a run's folder") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from None
+    for name, value in told.items():
+        if value == "inf":
+            told[name] = float("inf")
+    if "run_id" not in told:
+        raise StoreError(f"{path} names no run_id", "name a run's folder")
+    return told
+
+
+def must_be_the_same(config: LabConfig, kept: Mapping[str, Any]) -> None:
+    """Refuse settings under which a run would have other values, or other names, than it began.
+
+    Raises
+    ------
+    ConfigError
+        Naming each setting that differs.
+    """
+    asked = config.public()
+    bound = {name for section, name, *_ in describe() if section not in FREE | {"schedule"}} | BOUND
+    differ = [
+        f"{name} is {asked[name]!r}, the run has {kept[name]!r}"
+        for name in sorted(bound)
+        if name in kept and kept[name] != asked[name]
+    ]
+    if differ:
+        raise ConfigError(
+            f"the run in {config.out_dir} cannot go on so: {'; '.join(differ)}",
+            "leave these as they were, or begin a new run",
+        )
+
+
+def config_of(folder: str | Path, changes: Mapping[str, Any]) -> LabConfig:
+    """Return the settings under which the run in a folder goes on.
+
+    Raises
+    ------
+    StoreError
+        There is no run.
+    ConfigError
+        A change is no setting; or a secret that the run had is not given now.
+    """
+    kept = kept_settings(folder)
+    known = {name for _, name, *_ in describe()}
+    settings = {name: value for name, value in kept.items() if name in known}
+    config = LabConfig.load(**{**settings, **changes, "out_dir": str(folder), "resume": True})
+    given = config.secrets()
+    if missing := [SECRETS[name] for name in kept.get("secrets", ()) if not given[name]]:
+        raise ConfigError(
+            f"the run spoke to {config.vtn_url} with a secret, which no run folder keeps",
+            f"put it into the environment variable {' and '.join(missing)} and resume again",
+        )
+    return config

@@ -1,0 +1,294 @@
+"""What stands in the run file: its tables, the rows they take, and what is done with them.
+
+A report is frozen before it is sent and changes its state only here::
+
+    waiting ──take──▶ in flight ──settle──▶ acknowledged ──resend, where it is not heard──┐
+       ▲                  │ ├─────settle──▶ rejected ──resend────────────────────────────┤
+       │                  │ └─────split───▶ gone: its parts are waiting                   │
+       └──────settle──────┴───────────────────────────────────────────────────────────────┘
+
+Whatever was in flight when a process died is waiting again when the file is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Attempt", "Counts", "Frozen", "Outage", "ReadingRow", "Settled", "Taken", "TickRow"]
+
+log = logging.getLogger(__name__)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS readings (   -- append-only: what the simulator measured
+    cycle INTEGER PRIMARY KEY, stamp TEXT NOT NULL, duration_s INTEGER NOT NULL,
+    measured INTEGER NOT NULL, watt_s INTEGER NOT NULL,
+    watts BLOB NOT NULL,                -- int32, one a load of the fleet; -1 = not measured
+    step_hash BLOB NOT NULL             -- of the simulator's last step: a replay must reach it
+);
+CREATE TABLE IF NOT EXISTS deliveries (
+    id INTEGER PRIMARY KEY, destination TEXT NOT NULL, name TEXT NOT NULL,
+    cycle INTEGER NOT NULL, ven INTEGER NOT NULL,
+    lane INTEGER NOT NULL,              -- reports of one lane arrive in the order of their cycles
+    readings INTEGER NOT NULL, watt_s INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting', attempts INTEGER NOT NULL DEFAULT 0,
+    unanswered INTEGER NOT NULL DEFAULT 0, status INTEGER, words TEXT,
+    loads BLOB NOT NULL,                -- int32, which loads of the fleet it covers
+    body BLOB NOT NULL,
+    UNIQUE (destination, name)
+);
+CREATE INDEX IF NOT EXISTS unsettled ON deliveries (destination, cycle, id, lane)
+    WHERE state = 'waiting';
+CREATE TABLE IF NOT EXISTS requests (
+    at REAL NOT NULL, purpose TEXT NOT NULL, ven TEXT, status INTEGER, latency_ms REAL,
+    bytes INTEGER, problem TEXT
+);
+CREATE TABLE IF NOT EXISTS ticks (
+    kind TEXT NOT NULL, n INTEGER NOT NULL, at_s REAL NOT NULL, lag_s REAL NOT NULL,
+    duration_s REAL, skipped INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS outages (    -- wall time; NULL: it had not come by the run's end
+    opened REAL PRIMARY KEY, closed REAL, caught_up REAL, reason TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heard (
+    name TEXT PRIMARY KEY, readings INTEGER NOT NULL, watts INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events_applied (
+    step INTEGER NOT NULL, event_id TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+    start TEXT NOT NULL, "end" TEXT NOT NULL, cancelled INTEGER NOT NULL
+);
+"""
+
+
+class Frozen(NamedTuple):
+    """A report as it will be sent, however often that takes.
+
+    `lane` tells which reports must arrive in order: those of one load, or of one VEN's batches.
+    """
+
+    name: str
+    ven: int
+    lane: int
+    readings: int
+    watt_s: int
+    loads: bytes
+    body: bytes
+
+
+class ReadingRow(NamedTuple):
+    """One cycle's readings of the whole fleet."""
+
+    cycle: int
+    stamp: str
+    duration_s: int
+    measured: int
+    watt_s: int
+    watts: bytes
+    step_hash: bytes = b""
+
+
+class Taken(NamedTuple):
+    """A report handed out for sending; `unanswered` attempts were made under its name before."""
+
+    id: int
+    name: str
+    ven: int
+    lane: int
+    cycle: int
+    readings: int
+    attempts: int
+    unanswered: int
+    loads: bytes
+    body: bytes
+
+
+class Settled(NamedTuple):
+    """What became of a report that was taken; attempts are those since then."""
+
+    id: int
+    state: str
+    status: int | None = None
+    words: str = ""
+    attempts: int = 0
+    unanswered: int = 0
+
+
+class Attempt(NamedTuple):
+    """One request as it went: `status` is None where no answer came."""
+
+    at: float
+    purpose: str
+    ven: str
+    status: int | None
+    latency_ms: float
+    bytes: int
+    problem: str = ""
+
+
+class TickRow(NamedTuple):
+    """How one tick of the agenda went."""
+
+    kind: str
+    n: int
+    at_s: float
+    lag_s: float
+    duration_s: float | None
+    skipped: bool
+
+
+class Outage(NamedTuple):
+    """A time without the VTN, in wall time: until it answered, until nothing waited any more."""
+
+    opened: float
+    closed: float | None
+    caught_up: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Readings by what became of them."""
+
+    acknowledged: int = 0
+    rejected: int = 0
+    waiting: int = 0
+
+
+def prepare(c: sqlite3.Connection, path: Path, durability: str) -> None:
+    """Make the tables where there are none; what a dead process had in flight waits again."""
+    mode = c.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        log.warning("the folder of %s cannot share memory; the run file uses %s", path.name, mode)
+    c.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
+    c.executescript(SCHEMA)
+    c.execute(
+        "UPDATE deliveries SET state = 'waiting', unanswered = unanswered + 1,"
+        " attempts = attempts + 1 WHERE state = 'in flight'"
+    )
+
+
+def append(
+    c: sqlite3.Connection, destination: str, row: ReadingRow, frozen: Sequence[Frozen]
+) -> None:
+    """Add one cycle's readings and the reports that carry them."""
+    c.execute("INSERT INTO readings VALUES (?,?,?,?,?,?,?)", row)
+    _add(c, destination, row.cycle, frozen)
+
+
+def _add(c: sqlite3.Connection, destination: str, cycle: int, frozen: Sequence[Frozen]) -> None:
+    c.executemany(
+        "INSERT INTO deliveries (destination, cycle, name, ven, lane, readings, watt_s, loads,"
+        " body) VALUES (?,?,?,?,?,?,?,?,?)",
+        ((destination, cycle, *report) for report in frozen),
+    )
+
+
+def take(
+    c: sqlite3.Connection, destination: str, limit: int, without: Collection[int]
+) -> list[Taken]:
+    """Mark waiting reports of the oldest cycle as in flight, none of the lanes left out."""
+    waiting = (
+        "FROM deliveries WHERE state = 'waiting' AND destination = ?1"
+        " AND lane NOT IN (SELECT value FROM json_each(?2))"
+    )
+    # One row for the oldest: min() would look at every one that waits.
+    oldest = f"SELECT cycle {waiting} ORDER BY cycle LIMIT 1"
+    rows = c.execute(
+        f"SELECT {', '.join(Taken._fields)} {waiting} AND cycle = ({oldest}) ORDER BY id LIMIT ?3",
+        (destination, json.dumps(list(without)), limit),
+    ).fetchall()
+    c.executemany("UPDATE deliveries SET state = 'in flight' WHERE id = ?", [r[:1] for r in rows])
+    return [Taken(*row) for row in rows]
+
+
+def settle(c: sqlite3.Connection, outcomes: Sequence[Settled]) -> None:
+    """Keep what became of reports; one that is acknowledged stays so."""
+    c.executemany(
+        "UPDATE deliveries SET state = ?, status = ?, words = ?, attempts = attempts + ?,"
+        " unanswered = unanswered + ? WHERE id = ? AND state = 'in flight'",
+        [(o.state, o.status, o.words or None, o.attempts, o.unanswered, o.id) for o in outcomes],
+    )
+
+
+def split(c: sqlite3.Connection, destination: str, item: Taken, parts: Sequence[Frozen]) -> None:
+    """Put parts in the place of a report that was too much for the VTN, or partly wrong."""
+    kept = "SELECT watts, duration_s FROM readings WHERE cycle = ?"
+    blob, duration_s = c.execute(kept, (item.cycle,)).fetchone()
+    watts = np.frombuffer(blob, "<i4")
+    c.execute("DELETE FROM deliveries WHERE id = ?", (item.id,))
+    sums = [int(watts[np.frombuffer(part.loads, "<i4")].sum()) * duration_s for part in parts]
+    told = [part._replace(watt_s=n) for part, n in zip(parts, sums, strict=True)]
+    _add(c, destination, item.cycle, told)
+
+
+def resend(
+    c: sqlite3.Connection,
+    destination: str,
+    names: Collection[str] | None,
+    repair: Callable[[bytes], bytes] | None,
+) -> int:
+    """Let what was rejected, or acknowledged but not heard, wait again; tell how many reports."""
+    lost = "SELECT id, body FROM deliveries WHERE destination = ?1 AND (state = 'rejected' OR"
+    lost += " (state = 'acknowledged' AND name NOT IN (SELECT name FROM heard)"
+    lost += " AND EXISTS (SELECT 1 FROM about WHERE key = 'read_back' AND value = 'true')))"
+    if names is not None:
+        lost += " AND name IN (SELECT value FROM json_each(?2))"
+    rows = c.execute(lost, (destination, json.dumps(list(names or ())))).fetchall()
+    c.executemany(
+        "UPDATE deliveries SET state = 'waiting', unanswered = 0, status = NULL, words = NULL,"
+        " body = ? WHERE id = ?",
+        [(repair(body) if repair else body, number) for number, body in rows],
+    )
+    return len(rows)
+
+
+def keep_heard(
+    c: sqlite3.Connection, destination: str, rows: Sequence[tuple[str, int, int]], anew: bool
+) -> None:
+    """Keep what the VTN holds; what was sent unanswered and is heard is acknowledged by that."""
+    if anew:
+        c.execute("DELETE FROM heard")
+    # A name that the VTN holds twice is heard twice; the check then says so.
+    c.executemany(
+        "INSERT INTO heard VALUES (?,?,?) ON CONFLICT (name) DO UPDATE"
+        " SET readings = readings + excluded.readings, watts = watts + excluded.watts",
+        rows,
+    )
+    c.execute(
+        "UPDATE deliveries SET state = 'acknowledged' WHERE state = 'waiting' AND unanswered > 0"
+        " AND destination = ? AND name IN (SELECT name FROM heard)",
+        (destination,),
+    )
+
+
+def cycles(c: sqlite3.Connection, first: int, limit: int) -> list[ReadingRow]:
+    """Return cycles as they were measured, from one on."""
+    rows = c.execute(
+        "SELECT * FROM readings WHERE cycle >= ? ORDER BY cycle LIMIT ?", (first, limit)
+    )
+    return [ReadingRow(*row) for row in rows]
+
+
+def of_vens(c: sqlite3.Connection, destination: str) -> list[tuple[int, str, int]]:
+    """Return the readings of each VEN by state."""
+    return c.execute(
+        "SELECT ven, state, sum(readings) FROM deliveries WHERE destination = ? GROUP BY 1, 2",
+        (destination,),
+    ).fetchall()
+
+
+def counts(c: sqlite3.Connection, destination: str) -> Counts:
+    """Return the readings by what became of them."""
+    of: dict[str, int] = {}
+    for _, state, readings in of_vens(c, destination):
+        of[state] = of.get(state, 0) + readings
+    waiting = of.get("waiting", 0) + of.get("in flight", 0)
+    return Counts(of.get("acknowledged", 0), of.get("rejected", 0), waiting)

@@ -1,0 +1,114 @@
+"""The JSON shapes of a flat VTN's answers: what the client needs of them, and no more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from venlab.wire.flat_shapes import ResourceStatus, SignalBody
+
+__all__ = [
+    "EventAnswer",
+    "FieldProblemAnswer",
+    "HealthAnswer",
+    "HeardIntervalAnswer",
+    "HeardPayloadAnswer",
+    "HeardReportAnswer",
+    "NamedAnswer",
+    "ProblemAnswer",
+    "ProgramAnswer",
+    "RegistrationAnswer",
+    "ResourceAnswer",
+    "ResponseAnswer",
+]
+
+
+class RegistrationAnswer(Struct):
+    """A VEN or resource that is registered, or was."""
+
+    id: str
+    auth_token: str = ""
+
+
+class ResourceAnswer(Struct):
+    """A resource in a list."""
+
+    id: str
+    resource_name: str
+    ven_name: str = ""
+    resource_type: str = "building"
+    status: ResourceStatus = "approved"
+
+
+class ProgramAnswer(Struct):
+    """A program in a list."""
+
+    id: str
+    program_name: str = ""
+
+
+class EventAnswer(Struct):
+    """An event."""
+
+    id: str
+    event_name: str
+    start_date: datetime
+    end_date: datetime
+    program_id: str = ""
+    status: str = ""
+    modification_number: int = 0
+    signal: SignalBody | None = None
+    targets: list[str] | None = None
+
+
+class ResponseAnswer(Struct):
+    """What a VEN answered to an event."""
+
+    ven_id: str
+    response_type: str
+
+
+class HeardPayloadAnswer(Struct, gc=False):
+    """Values of a report that is read back."""
+
+    values: list[float]
+
+
+class HeardIntervalAnswer(Struct, gc=False):
+    """An interval of a report that is read back."""
+
+    payloads: list[HeardPayloadAnswer]
+
+
+class HeardReportAnswer(Struct, gc=False):
+    """A report that is read back."""
+
+    report_name: str
+    intervals: list[HeardIntervalAnswer]
+
+
+class HealthAnswer(Struct):
+    """How a VTN is."""
+
+    status: str
+    refuses_repeated_names: bool = False
+
+
+class NamedAnswer(Struct):
+    """A report, for its name."""
+
+    report_name: str
+
+
+class FieldProblemAnswer(Struct):
+    """What is wrong with one field."""
+
+    loc: list[str | int] = []
+    msg: str = ""
+
+
+class ProblemAnswer(Struct):
+    """A refusal."""
+
+    detail: str | list[FieldProblemAnswer] = ""
