@@ -6,24 +6,22 @@ import dataclasses
 import difflib
 import math
 import os
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_type_hints
-from urllib.parse import urlsplit
 
 from venlab import calendar
 from venlab.errors import ConfigError, DataError
 from venlab.platforms import data_dir
 from venlab.secret import Secret
+from venlab.urls import checked_url
 
 __all__ = [
     "LabConfig",
     "check_value",
-    "checked_url",
     "describe",
     "own_file",
     "params",
@@ -262,26 +260,6 @@ def params(cell: Mapping[str, Any] | None = None, /, **values: Any) -> LabConfig
     """
     known = {s.name: cell[s.name] for s in _settings() if s.name in cell} if cell else {}
     return LabConfig.load(**known | values)
-
-
-def checked_url(url: str) -> str:
-    """Return a VTN's base url without its last slash; a ConfigError where it is none.
-
-    Examples
-    --------
-    >>> checked_url("http://127.0.0.1:8080/flat/")
-    'http://127.0.0.1:8080/flat'
-    """
-    if re.match(r"([^/]*//)?[^/]*@", url):  # it would stand in files, logs and messages
-        raise ConfigError("vtn_url holds a user or a password", f"use {TOKEN_VARIABLE}")
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets or a port that are none
-        fits = False
-    if not fits or re.search(r"[\s?#]", url) or not url.isprintable():
-        raise ConfigError(f"vtn_url is {url!r}", "write it as http://127.0.0.1:8080/flat")
-    return url.rstrip("/")
 
 
 def describe() -> list[tuple[str, str, str, str]]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from venlab.config import checked_url
 from venlab.errors import ConfigError, NoAnswer
 from venlab.transport import Answer, is_loopback
+from venlab.urls import checked_url
 
 if TYPE_CHECKING:
     from pyreqwest.client import Client

@@ -17,8 +17,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from venlab.config import checked_url
 from venlab.errors import NoAnswer
+from venlab.urls import checked_url
 
 __all__ = ["Answer", "HttpxTransport", "Transport", "is_loopback"]
 
