@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-Reply = tuple[int, bytes] | None
-"""Status and body; None cuts the connection instead of answering."""
+Reply = tuple[int, bytes] | tuple[int, bytes, str] | None
+"""Status, body and maybe a header line; None cuts the connection instead of answering."""
 
 
 @dataclass
@@ -54,12 +54,9 @@ class Scripted:
             writer.close()
 
 
-def _answer(status: int, body: bytes) -> bytes:
-    return b"HTTP/1.1 %d X\r\ncontent-length: %d\r\ncontent-type: application/json\r\n\r\n%b" % (
-        status,
-        len(body),
-        body,
-    )
+def _answer(status: int, body: bytes, header: str = "x-more: none") -> bytes:
+    lines = f"HTTP/1.1 {status} X", f"content-length: {len(body)}", "content-type: application/json"
+    return "\r\n".join([*lines, header, "", ""]).encode() + body
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ LAYERS = """
     config
     wire profiles timeline tables
     fleet response prices transport fasttransport
-    simulator report client outbox vtn
+    simulator report auth client outbox vtn
     delivery baselines embedded roster eventwatch
     results player
     lab

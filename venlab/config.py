@@ -28,7 +28,7 @@ __all__ = [
     "runs_folder",
 ]
 
-TOKEN_VARIABLE = "VENLAB_TOKEN"
+SECRETS = {"token": "VENLAB_TOKEN", "client_secret": "VENLAB_CLIENT_SECRET"}  # and where they are
 TOML_VARIABLE = "VENLAB_TOML"
 RUNS_VARIABLE = "VENLAB_RUNS"
 QUARTER_S = 900  # what the load profiles are made of
@@ -111,6 +111,12 @@ class LabConfig:
         10.0, "vtn", "longest wait for an answer [s]", above=0, high=LONGEST_S
     )
     allow_writes: bool = _setting(False, "vtn", "may create things on an outside VTN")
+    token_url: str = _setting("", "vtn", "where OAuth2 gives tokens, empty = VENLAB_TOKEN is one")
+    client_id: str = _setting("", "vtn", "the OAuth2 client; VENLAB_CLIENT_SECRET is its secret")
+    scope: str = _setting("", "vtn", "OAuth2 scopes to ask for, empty = none are named")
+    auth_style: str = _setting(
+        "body", "vtn", "how the client's secret is sent", choices=("body", "basic")
+    )
 
     tries: int = _setting(3, "delivery", "attempts before a report waits", low=1, high=10)
     drain_s: float = _setting(
@@ -126,10 +132,12 @@ class LabConfig:
     town: str = _setting("Viborg", "lesson", "the town that a lesson looks at, by name or town_id")
 
     token: Secret = dataclasses.field(default_factory=lambda: Secret(""))
+    client_secret: Secret = dataclasses.field(default_factory=lambda: Secret(""))
 
     def __post_init__(self) -> None:
-        if isinstance(self.token, str):  # never shown, however it came
-            object.__setattr__(self, "token", Secret(self.token))
+        for name in SECRETS:
+            if isinstance(getattr(self, name), str):  # never shown, however it came
+                object.__setattr__(self, name, Secret(getattr(self, name)))
         problems = [p for s in _settings() if (p := _problem(s, getattr(self, s.name)))]
         problems = problems or list(self._contradictions())
         if problems:
@@ -149,10 +157,13 @@ class LabConfig:
         step_s = round(self.step * 60, 9)
         if step_s % 1 or (QUARTER_S % step_s and step_s % QUARTER_S):
             yield f"a step is {step_s:g} s, it must divide 15 min or be a multiple of it"
-        try:
-            checked_url(self.vtn_url or "http://localhost")
-        except ConfigError as error:
-            yield str(error)
+        for name in ("vtn_url", "token_url"):
+            try:
+                checked_url(getattr(self, name) or "http://localhost", name)
+            except ConfigError as error:
+                yield str(error)
+        if self.vtn_url and self.token_url and not (self.client_id and self.client_secret):
+            yield "token_url is set: it needs client_id, and the secret in VENLAB_CLIENT_SECRET"
         if self.transport == "httpx" and self.in_flight > 8:
             yield f"in_flight is {self.in_flight}: httpx slows down past 8, use transport = 'fast'"
         try:
@@ -200,7 +211,8 @@ class LabConfig:
         path : path, optional
             The file; else what ``VENLAB_TOML`` names, else ``lab.toml`` here, else the shipped one.
         env : mapping, optional
-            Where ``VENLAB_TOKEN`` and ``VENLAB_TOML`` are looked up; ``os.environ`` if not given.
+            Where ``VENLAB_TOML``, ``VENLAB_TOKEN`` and ``VENLAB_CLIENT_SECRET`` are looked up;
+            ``os.environ`` if not given.
         **arguments
             Settings by name; they win over the file.
 
@@ -212,8 +224,9 @@ class LabConfig:
         env = os.environ if env is None else env
         values = _read_toml(_toml_path(path, env))
         values.update(_known(arguments))
-        token = Secret(env.get(TOKEN_VARIABLE, "").strip())  # a file's last line break is not of it
-        return cls(**{"token": token, **values})
+        # A file's last line break is not of the secret in it.
+        hidden = {name: Secret(env.get(there, "").strip()) for name, there in SECRETS.items()}
+        return cls(**{**hidden, **values})
 
 
 def runs_folder(env: Mapping[str, str] | None = None) -> Path:
@@ -313,7 +326,7 @@ def _problem(setting: dataclasses.Field[Any], value: Any) -> str:
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     names = [s.name for s in _settings()]
-    unknown = [n for n in values if n not in names and n != "token"]
+    unknown = [n for n in values if n not in names and n not in SECRETS]
     if unknown:
         raise ConfigError(
             "; ".join(_unknown(n, names, "parameter") for n in unknown),

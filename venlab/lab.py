@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from venlab import runlog
+from venlab.auth import credential_of
 from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig, runs_folder
@@ -275,14 +276,14 @@ class Lab:
     # -- opening and closing ------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        credential = self.config.token
         url = self.config.vtn_url
         if not url:
             self.vtn = EmbeddedVtn(self.folder)
             await self.vtn.start()
-            url, credential = self.vtn.flat_url, self.vtn.credential
+            url = self.vtn.flat_url
             log.info("Embedded VTN is up at %s", url)
         transport = FastTransport if self.config.transport == "fast" else HttpxTransport
+        credential = self.vtn.credential if self.vtn else credential_of(self.config, transport)
         carrier = transport(url, in_flight=self.config.in_flight, timeout_s=self.config.timeout_s)
         self.url = url
         self.client = Client(

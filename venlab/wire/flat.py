@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from venlab.errors import DataError
 from venlab.model import Event, Program, Resource, Signal, Status, Ven
+from venlab.secret import SENDABLE, Secret
 from venlab.wire import Call, Draft, Heard, LoadName, Registered
 from venlab.wire.flat_shapes import (
     Attribute,
@@ -32,9 +33,16 @@ from venlab.wire.flat_shapes import (
 __all__ = ["Flat", "FlatWriter"]
 
 
+_AuthToken = Annotated[str, Meta(pattern=SENDABLE)]
+
+
 class _Registration(Struct):
     id: str
-    auth_token: str = ""
+    auth_token: _AuthToken = ""
+
+
+class _Renewal(Struct):
+    auth_token: _AuthToken
 
 
 class _ResourceAnswer(Struct):
@@ -107,6 +115,7 @@ def _ignore(_status: int, _body: bytes) -> None:
 
 
 _read_registration = _reader(_Registration)
+_read_renewal = _reader(_Renewal)
 _read_resources = _reader(list[_ResourceAnswer])
 _read_programs = _reader(list[_ProgramAnswer])
 _read_events = _reader(list[_EventAnswer])
@@ -131,6 +140,10 @@ class Flat:
         """Register a VEN; a repeated name answers 409 with the id it has."""
         body = msgspec.json.encode(VenRequest(name, client_name))
         return Call("POST", "/vens", _registered, body, also=(409,))
+
+    def renew_token(self, ven_id: str) -> Call[Secret]:
+        """Ask for a VEN's new token, as the fleet (extension); the old one is no longer valid."""
+        return Call("POST", f"/vens/{quote(ven_id, safe='')}/token", _renewed)
 
     def register_resource(self, resource: Resource) -> Call[Registered]:
         """Register a resource; a repeated one answers 409 with the id it has."""
@@ -296,7 +309,11 @@ def _render(ven: Ven, load: LoadName, name: str) -> list[bytes]:
 
 def _registered(status: int, body: bytes) -> Registered:
     answer = _read_registration(status, body)
-    return Registered(answer.id, status != 409, answer.auth_token)
+    return Registered(answer.id, status != 409, Secret(answer.auth_token))
+
+
+def _renewed(status: int, body: bytes) -> Secret:
+    return Secret(_read_renewal(status, body).auth_token)
 
 
 def _resources(status: int, body: bytes) -> list[Resource]:
