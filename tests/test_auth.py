@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
 
+import venlab as vl
 from tests.scripted import Reply, Request, Scripted, scripted
+from tests.vtn.conftest import Server, report
 from venlab.auth import PAUSE_S, ClientCredentials
 from venlab.client import Client
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, VtnError
 from venlab.fasttransport import FastTransport
-from venlab.model import Ven
+from venlab.lab import Lab
+from venlab.model import Resource, Ven
 from venlab.outbox import Attempt
 from venlab.secret import Secret
 from venlab.transport import HttpxTransport
@@ -648,3 +652,109 @@ async def test_what_carries_a_secret_shows_none(reply: Reply) -> None:
             ours = [f.locals for f in shown.stack if "tests" not in Path(f.filename).parts]
             assert "s3cret" not in str(ours)
             assert source._basic() not in str(ours)
+
+
+# -- against the VTN that comes with the lab ----------------------------------------------------
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts VTNs over a store of that name; each ends at the latest with the test."""
+    with ExitStack() as stack:
+
+        def start(store: str, *options: str) -> Server:
+            place = ("--embedded", "--store", str(tmp_path / store))
+            server = Server(*place, *options, credential="op")
+            stack.callback(server.ended)
+            stack.callback(server.process.kill)
+            return server
+
+        yield start
+
+
+async def test_a_run_in_which_tokens_end(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """They last a second and the run three: several are asked for, and every reading is heard.
+
+    The VEN was registered by another run, so the fleet's token is sent for its reports too.
+    """
+    server, fast = serve("vtn.sqlite", "--token-ttl", "1"), Carrier is FastTransport
+    config = vl.params(
+        vens=1,
+        simulated_hours=0.5,
+        speed=20.0,
+        out_dir=str(tmp_path / "before"),
+        transport="fast" if fast else "httpx",
+        vtn_url=server.ready["flat"],
+        token_url=server.ready["url"] + "/auth/token",
+        client_id="operator",
+        client_secret="op",
+        auth_style="basic" if fast else "body",
+    )
+    async with Lab(config) as before:
+        await before.register()
+    async with Lab(config.but(out_dir=str(tmp_path / "run"))) as lab:
+        await lab.register()
+        await lab.run()
+        await lab.read_back()
+    check = lab.results.check()
+    assert check.ok, str(check)
+    assert check.heard == 4 * 6 * 17
+    requests = lab.results.requests
+    tokens = requests[requests["purpose"] == "get token"]
+    assert len(tokens) >= 3
+    assert set(tokens["status"]) == {200}
+    kept = "".join(f.read_text("utf-8", "replace") for f in lab.folder.iterdir() if f.is_file())
+    assert '"client_id": "operator"' in kept
+    assert "client_secret" not in kept
+
+
+async def test_a_wrong_secret_is_said_when_the_lab_opens(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """With the VTN's words and what to look at; the folder is free again."""
+    server = serve("vtn.sqlite")
+    config = vl.params(
+        out_dir=str(tmp_path / "run"),
+        vtn_url=server.ready["flat"],
+        token_url=server.ready["flat"] + "/auth/token",
+        client_id="operator",
+        client_secret="wr0ng",
+    )
+    for _ in range(2):
+        with pytest.raises(AccessDenied, match=r"invalid_client: no client.*VENLAB_CLIENT_SECRET"):
+            await Lab(config).open()
+
+
+async def test_a_vens_token_that_the_vtn_ended_or_lost(serve: Callable[..., Server]) -> None:
+    """Renewed where the VEN is known; where the whole store is gone, 404, and it registers anew."""
+    server = serve("one.sqlite")
+    client = Client(Carrier(server.ready["flat"], timeout_s=5), dialect("flat"), Secret("op"))
+    operator = Client(Carrier(server.ready["flat"], timeout_s=5), dialect("flat"), Secret("op"))
+    house = Resource("aars/restaurant_01", "restaurant_01", "Aars")
+
+    async def posted(ven: Ven, name: str) -> int:
+        body = json.dumps(report(name, ven.id)).encode()
+        for _ in range(5):
+            try:
+                return (await client.post_report(ven, body)).status
+            except NoAnswer:  # a connection to the VTN that was there before
+                pass
+        raise AssertionError("no answer")
+
+    try:
+        ven = await client.register_ven("Aars", "aars")
+        await client.register_resource(ven, house)
+        assert await posted(ven, "run/a") == 201
+        await operator._ask("renew token", operator.dialect.renew_token(ven.id))
+        assert await posted(ven, "run/b") == 201
+        server.process.kill()
+        server.ended()
+        serve("another.sqlite", "--port", str(server.ready["port"]))
+        assert await posted(ven, "run/c") == 404
+        client.forget(ven.id)
+        ven = await client.register_ven("Aars", "aars")
+        await client.register_resource(ven, house)
+        assert await posted(ven, "run/c") == 201
+    finally:
+        await client.close()
+        await operator.close()
