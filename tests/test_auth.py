@@ -673,15 +673,15 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 async def test_a_run_in_which_tokens_end(serve: Callable[..., Server], tmp_path: Path) -> None:
-    """They last a second and the run three: several are asked for, and every reading is heard.
+    """They last 2 s and the run 5: several are asked for, and every reading is heard.
 
     The VEN was registered by another run, so the fleet's token is sent for its reports too.
     """
-    server, fast = serve("vtn.sqlite", "--token-ttl", "1"), Carrier is FastTransport
+    server, fast = serve("vtn.sqlite", "--token-ttl", "2"), Carrier is FastTransport
     config = vl.params(
         vens=1,
         simulated_hours=0.5,
-        speed=20.0,
+        speed=12.0,
         out_dir=str(tmp_path / "before"),
         transport="fast" if fast else "httpx",
         vtn_url=server.ready["flat"],

@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--port", type=int, default=0, help="port to listen on (default: a free one)")
     add("--store", type=Path, help="SQLite file (default: one that is gone at the end)")
     add("--credential-file", type=Path, help="where the operator's token is written, for you alone")
-    add("--token-ttl", type=int, default=3600, metavar="S", help="how long OAuth2 tokens last [s]")
+    lasts = "how long OAuth2 tokens last [s] (default: %(default)s)"
+    add("--token-ttl", type=int, default=3600, metavar="S", help=lasts)
     add("--embedded", action="store_true", help="take the token from stdin, and end with stdin")
     try:
         with ExitStack() as stack:
