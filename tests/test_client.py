@@ -105,9 +105,10 @@ async def test_a_token_that_cannot_be_sent_is_not_shown(token: str) -> None:
     body = json.dumps({"id": "v1", "auth_token": token}).encode()
     async with scripted(lambda _: (201, body)) as vtn:
         client = client_of(vtn.url)
-        with pytest.raises(ConfigError, match="token"):
+        with pytest.raises(NotAVtn, match="auth_token") as given:
             await client.register_ven("Aars", "aars")
         await client.close()
+    assert "s3cr" not in str(given.value)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +144,15 @@ async def test_a_vtn_without_the_extension_is_greeted_by_its_events() -> None:
         client = client_of(vtn.url)
         assert await client.greet() == "ok"
         await client.close()
+
+
+async def test_a_client_that_was_closed_may_be_used_again() -> None:
+    """Closing ends connections, not the client."""
+    async with scripted(lambda _: OK) as vtn:
+        client = client_of(vtn.url)
+        for _ in range(2):
+            assert await client.greet() == "ok"
+            await client.close()
 
 
 async def test_each_ven_speaks_with_its_own_token() -> None:
@@ -205,6 +215,19 @@ async def test_a_traceback_that_shows_values_shows_no_token(reply: Reply) -> Non
     ours = [frame for frame in shown.stack if "tests" not in Path(frame.filename).parts]
     assert len(ours) > 1
     assert "s3cret" not in str([frame.locals for frame in ours])
+
+
+async def test_a_registration_that_cannot_be_read_shows_no_token() -> None:
+    """Nor does the answer that holds it."""
+    async with scripted(lambda _: (201, b'{"id": 5, "auth_token": "s3cret"}')) as vtn:
+        client = client_of(vtn.url)
+        with pytest.raises(NotAVtn, match="id") as caught:
+            await client.register_ven("Aars", "aars")
+        await client.close()
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [f.locals for f in shown.stack if "tests" not in Path(f.filename).parts]
+    assert "answer" in str(ours)
+    assert "s3cret" not in str(ours)
 
 
 def in_new_loop(client: Client) -> str:

@@ -66,6 +66,7 @@ def test_the_shipped_file_says_the_defaults(monkeypatch: pytest.MonkeyPatch) -> 
         ("[schedule]\nreport_every_s = 'often'\n", ["report_every_s is 'often'", "float"]),
         ("[vtn]\ndialect = '4.0'\n", ["dialect is '4.0'", "'flat'"]),
         ("[vtn]\ntoken = 'x'\n", ["token", "allowed are"]),
+        ("[vtn]\nclient_secret = 'x'\n", ["client_secret", "allowed are"]),
         ("speed = 1\n", ["speed"]),
         ("[schedule\n", ["not TOML"]),
     ],
@@ -120,6 +121,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ({"vtn_url": "http://127.0.0.1:pony"}, "vtn_url is"),
         ({"vtn_url": "http://127.0.0.1/flat?run=1"}, "vtn_url is"),
         ({"vtn_url": "http://a town/"}, "vtn_url is"),
+        ({"token_url": "127.0.0.1/token"}, "token_url is"),
+        ({"auth_style": "digest"}, "auth_style is 'digest', allowed is one of 'body', 'basic'"),
         ({"vtn_url": "http://pasted\u200b.example.org"}, "vtn_url is"),
     ],
 )
@@ -148,6 +151,18 @@ def test_a_token_is_hidden_however_it_came() -> None:
     assert config.token.reveal() == "s3cret"
     assert "s3cret" not in f"{config!r} {config.public()}"
     assert LabConfig.load(env={"VENLAB_TOKEN": "s3cret\r\n"}).token.reveal() == "s3cret"
+
+
+def test_the_secret_of_an_oauth2_client() -> None:
+    """It comes from the environment; where tokens are to be asked for, it and the id are needed."""
+    named = {"vtn_url": "http://127.0.0.1/", "token_url": "http://127.0.0.1/token"}
+    env = {"VENLAB_CLIENT_SECRET": "s3cret\n"}
+    config = LabConfig.load(env=env, **named, client_id="lab")
+    assert config.client_secret.reveal() == "s3cret"
+    assert "s3cret" not in f"{config!r} {config.public()}"
+    for incomplete in ({"env": {}, "client_id": "lab"}, {"env": env}):
+        with pytest.raises(ConfigError, match="client_id, and the secret in VENLAB_CLIENT_SECRET"):
+            LabConfig.load(**named, **incomplete)
 
 
 def test_params_takes_the_settings_of_a_cell() -> None:

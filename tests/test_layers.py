@@ -17,11 +17,11 @@ PACKAGE = Path(__file__).parents[1] / "venlab"
 # A module may import from its own row and from those above it, never in a circle.
 LAYERS = """
     errors secret platforms
-    clock calendar durations model draws tasks runlog
+    clock calendar durations model draws tasks runlog urls
     config
     wire profiles timeline tables
     fleet response prices transport fasttransport retry pace
-    simulator report client runfile outbox circuit sender vtn
+    simulator report auth client runfile outbox circuit sender vtn
     delivery baselines embedded roster eventwatch resume
     runreader results audit player opening link
     lab

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
 
+from venlab.auth import FLEET, ClientCredentials, Given, Headers, Token, Tokens
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
 from venlab.model import Event, Program, Resource, Status, Ven
 from venlab.retry import asked_wait_s
 from venlab.runfile import Attempt
-from venlab.secret import Secret
+from venlab.secret import SENDABLE, Secret
 from venlab.transport import Answer, Transport
 from venlab.wire import Call, Dialect, Heard, Registered
 
@@ -33,15 +35,17 @@ class Client:
         What carries the requests.
     dialect : Dialect
         Which JSON the VTN speaks.
-    credential : Secret, optional
-        Bearer token for what no VEN's own token is there for.
+    credential : Secret or ClientCredentials, optional
+        Bearer token, or who gives it, for what no VEN's own token is there for.
     note : callable, optional
         Called with each `Attempt`.
+    now : callable, optional
+        The time [s] by which tokens age.
 
     Raises
     ------
     ConfigError
-        The credential, or a token that the VTN gives, cannot be sent.
+        The credential cannot be sent.
     NoAnswer, NotAVtn, AccessDenied, Refused
         From every method, with the VTN's words.
 
@@ -62,19 +66,24 @@ class Client:
         self,
         transport: Transport,
         dialect: Dialect,
-        credential: Secret | None = None,
+        credential: Secret | ClientCredentials | None = None,
         note: Callable[[Attempt], None] = lambda _: None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.dialect = dialect
         self._transport = transport
-        self._credential = _sendable(credential or Secret(""))
-        self._tokens: dict[str, Secret] = {}
+        self._source = credential if isinstance(credential, ClientCredentials) else None
+        fixed = None if isinstance(credential, ClientCredentials) else _sendable(credential)
+        self._tokens = Tokens(fixed, now)
         self._note = note
         self.refuses_repeated_names = False
 
     async def close(self) -> None:
         """Close the connections of the running loop."""
+        await self._tokens.close()
         await self._transport.close()
+        if self._source:
+            await self._source.close()
 
     async def greet(self) -> str:
         """Find out whether a VTN of this dialect is there; its own word for how it is.
@@ -103,8 +112,12 @@ class Client:
         call = self.dialect.register_ven(name, client_name)
         registered = await self._ask("register ven", call, ven=name)
         if registered.token:
-            self._tokens[registered.id] = _sendable(Secret(registered.token))
+            self._tokens.keep(registered.id, registered.token)
         return Ven(registered.id, name, client_name)
+
+    def forget(self, ven_id: str) -> None:
+        """Forget a VEN's token, where the VTN knows the VEN no more: before it registers again."""
+        self._tokens.forget(ven_id)
 
     async def register_resource(self, ven: Ven, resource: Resource) -> Registered:
         """Register a resource, or find the one that has the name behind that VEN."""
@@ -161,8 +174,16 @@ class Client:
         return dict(await self._pages("list responses", page_at, lambda answer: answer[0]))
 
     async def post_report(self, ven: Ven, body: bytes) -> Answer:
-        """Send one frozen report and return the answer, whatever its status."""
-        return await self._send("report", self.dialect.post_report(body), ven.name, ven.id)
+        """Send one frozen report and return the answer, whatever its status.
+
+        401 or 403 is an answer about the token: it was renewed, if it can be, and refused again,
+        or it cannot be renewed now. 404 is also the answer where the VTN knows no VEN to renew
+        the token of: `forget` that VEN and register it again. Raises NoAnswer only.
+        """
+        try:
+            return await self._send("report", self.dialect.post_report(body), ven.name, ven.id)
+        except (AccessDenied, NotAVtn) as error:
+            return Answer(401, {}, str(error).encode())
 
     async def holds(self, name: str) -> bool:
         """Tell whether the VTN holds a report of this name, where it can say."""
@@ -213,20 +234,46 @@ class Client:
             ) from None
 
     async def _send(self, purpose: str, call: Call[T], ven: str, speaker: str) -> Answer:
-        token = self._tokens.get(speaker, self._credential)
-        headers = _Headers({"content-type": "application/json"} if call.body else {})
-        if token:
-            headers["authorization"] = f"Bearer {token.reveal()}"
+        """Send a call; if its token is refused and can be renewed, once more with the new one."""
+        token = await self._tokens.at_hand(speaker, self._renew)
+        answer = await self._send_as(token, purpose, call, ven)
+        if answer.status not in (401, 403):
+            return answer
+        try:
+            new = await self._tokens.instead_of(token, answer.status, self._renew)
+        except Refused as error:  # the VTN does not know the VEN any more, or renews no tokens
+            return Answer(404, {}, str(error).encode()) if error.status == 404 else answer
+        if new is None:
+            return answer
+        answer = await self._send_as(new, purpose, call, ven)
+        if answer.status in (401, 403):
+            self._tokens.in_vain(new)
+        return answer
+
+    async def _send_as(self, token: Token, purpose: str, call: Call[T], ven: str) -> Answer:
+        headers = Headers({"content-type": "application/json"} if call.body else {})
+        if token.secret:
+            headers["authorization"] = f"Bearer {token.secret.reveal()}"
+        sending = self._transport.send(call.method, call.path, call.body, headers)
+        return await self._noted(sending, purpose, ven, len(call.body))
+
+    async def _renew(self, speaker: str) -> Given:
+        if speaker == FLEET and self._source:
+            return self._source.read(await self._noted(self._source.ask(), "get token"))
+        return await self._ask("renew token", self.dialect.renew_token(speaker)), math.inf
+
+    async def _noted(
+        self, sending: Awaitable[Answer], purpose: str, ven: str = "", size: int = 0
+    ) -> Answer:
         began, status, problem = time.perf_counter(), None, ""
         try:
-            answer = await self._transport.send(call.method, call.path, call.body, headers)
+            answer = await sending
             status = answer.status
         except NoAnswer as error:
             problem = error.problem
             raise
         finally:
             latency_ms = (time.perf_counter() - began) * 1000
-            size = len(call.body)
             self._note(Attempt(time.time(), purpose, ven, status, latency_ms, size, problem))
         return answer
 
@@ -234,27 +281,18 @@ class Client:
         words = self.dialect.explain(answer.body)
         said = f"the VTN refuses to {purpose}: {answer.status} {words}".rstrip()
         if answer.status in (401, 403):
-            return AccessDenied(
-                said,
-                "name its token in the environment variable VENLAB_TOKEN",
-                status=answer.status,
-            )
+            token = "name its token in the environment variable VENLAB_TOKEN"
+            remedy = self._source.remedy if self._source else token
+            return AccessDenied(said, remedy, status=answer.status)
         if answer.may_heal:
             asked_s = asked_wait_s(answer)
             return NoAnswer(said, "try again later", status=answer.status, retry_after_s=asked_s)
         return Refused(said, status=answer.status)
 
 
-class _Headers(dict[str, str]):
-    """What a request carries; a traceback that shows local values shows no token."""
-
-    def __repr__(self) -> str:
-        return f"<headers {', '.join(self)}>"
-
-
-def _sendable(token: Secret) -> Secret:
-    """Return a token that fits in a header; of another, HTTP libraries show all in their errors."""
-    if not re.fullmatch(r"[!-~]*", token.reveal()):
+def _sendable(token: Secret | None) -> Secret:
+    """Return a token that fits in a header."""
+    if token and not re.fullmatch(SENDABLE, token.reveal()):
         problem = "the VTN's token holds a space, a line break or a character that is not ASCII"
         raise ConfigError(problem, "see what the environment variable VENLAB_TOKEN holds")
-    return token
+    return token or Secret("")

@@ -6,33 +6,30 @@ import dataclasses
 import difflib
 import math
 import os
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_type_hints
-from urllib.parse import urlsplit
 
 from venlab import calendar
 from venlab.errors import ConfigError, DataError
 from venlab.platforms import data_dir
 from venlab.secret import Secret
+from venlab.urls import checked_url
 
 __all__ = [
     "SECRETS",
     "LabConfig",
     "check_value",
-    "checked_url",
     "describe",
     "own_file",
     "params",
     "runs_folder",
 ]
 
-TOKEN_VARIABLE = "VENLAB_TOKEN"
-SECRETS = {"token": TOKEN_VARIABLE}  # and where each is looked up
+SECRETS = {"token": "VENLAB_TOKEN", "client_secret": "VENLAB_CLIENT_SECRET"}  # and where they are
 TOML_VARIABLE = "VENLAB_TOML"
 RUNS_VARIABLE = "VENLAB_RUNS"
 QUARTER_S = 900  # what the load profiles are made of
@@ -117,6 +114,12 @@ class LabConfig:
     rate_per_s: float = _setting(math.inf, "vtn", "requests a second, at most", above=0)
     allow_writes: bool = _setting(False, "vtn", "may create things on an outside VTN")
     faults: str = _setting("", "vtn", "how the embedded VTN misbehaves during a run, empty = not")
+    token_url: str = _setting("", "vtn", "where OAuth2 gives tokens, empty = VENLAB_TOKEN is one")
+    client_id: str = _setting("", "vtn", "the OAuth2 client; VENLAB_CLIENT_SECRET is its secret")
+    scope: str = _setting("", "vtn", "OAuth2 scopes to ask for, empty = none are named")
+    auth_style: str = _setting(
+        "body", "vtn", "how the client's secret is sent", choices=("body", "basic")
+    )
 
     tries: int = _setting(3, "delivery", "attempts before a report waits", low=1, high=10)
     spread: float = _setting(
@@ -139,10 +142,12 @@ class LabConfig:
     town: str = _setting("Viborg", "lesson", "the town that a lesson looks at, by name or town_id")
 
     token: Secret = dataclasses.field(default_factory=lambda: Secret(""))
+    client_secret: Secret = dataclasses.field(default_factory=lambda: Secret(""))
 
     def __post_init__(self) -> None:
-        if isinstance(self.token, str):  # never shown, however it came
-            object.__setattr__(self, "token", Secret(self.token))
+        for name in SECRETS:
+            if isinstance(getattr(self, name), str):  # never shown, however it came
+                object.__setattr__(self, name, Secret(getattr(self, name)))
         problems = [p for s in _settings() if (p := _problem(s, getattr(self, s.name)))]
         problems = problems or list(self._contradictions())
         if problems:
@@ -162,10 +167,13 @@ class LabConfig:
         step_s = round(self.step * 60, 9)
         if step_s % 1 or (QUARTER_S % step_s and step_s % QUARTER_S):
             yield f"a step is {step_s:g} s, it must divide 15 min or be a multiple of it"
-        try:
-            checked_url(self.vtn_url or "http://localhost")
-        except ConfigError as error:
-            yield str(error)
+        for name in ("vtn_url", "token_url"):
+            try:
+                checked_url(getattr(self, name) or "http://localhost", name)
+            except ConfigError as error:
+                yield str(error)
+        if self.vtn_url and self.token_url and not (self.client_id and self.client_secret):
+            yield "token_url is set: it needs client_id, and the secret in VENLAB_CLIENT_SECRET"
         if self.transport == "httpx" and self.in_flight > 8:
             yield f"in_flight is {self.in_flight}: httpx slows down past 8, use transport = 'fast'"
         if self.resume and not self.out_dir:
@@ -219,7 +227,8 @@ class LabConfig:
         path : path, optional
             The file; else what ``VENLAB_TOML`` names, else ``lab.toml`` here, else the shipped one.
         env : mapping, optional
-            Where ``VENLAB_TOKEN`` and ``VENLAB_TOML`` are looked up; ``os.environ`` if not given.
+            Where ``VENLAB_TOML``, ``VENLAB_TOKEN`` and ``VENLAB_CLIENT_SECRET`` are looked up;
+            ``os.environ`` if not given.
         **arguments
             Settings by name; they win over the file.
 
@@ -231,8 +240,9 @@ class LabConfig:
         env = os.environ if env is None else env
         values = _read_toml(_toml_path(path, env))
         values.update(_known(arguments))
-        token = Secret(env.get(TOKEN_VARIABLE, "").strip())  # a file's last line break is not of it
-        return cls(**{"token": token, **values})
+        # A file's last line break is not of the secret in it.
+        hidden = {name: Secret(env.get(there, "").strip()) for name, there in SECRETS.items()}
+        return cls(**{**hidden, **values})
 
 
 def runs_folder(env: Mapping[str, str] | None = None) -> Path:
@@ -279,26 +289,6 @@ def params(cell: Mapping[str, Any] | None = None, /, **values: Any) -> LabConfig
     """
     known = {s.name: cell[s.name] for s in _settings() if s.name in cell} if cell else {}
     return LabConfig.load(**known | values)
-
-
-def checked_url(url: str) -> str:
-    """Return a VTN's base url without its last slash; a ConfigError where it is none.
-
-    Examples
-    --------
-    >>> checked_url("http://127.0.0.1:8080/flat/")
-    'http://127.0.0.1:8080/flat'
-    """
-    if re.match(r"([^/]*//)?[^/]*@", url):  # it would stand in files, logs and messages
-        raise ConfigError("vtn_url holds a user or a password", f"use {TOKEN_VARIABLE}")
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets or a port that are none
-        fits = False
-    if not fits or re.search(r"[\s?#]", url) or not url.isprintable():
-        raise ConfigError(f"vtn_url is {url!r}", "write it as http://127.0.0.1:8080/flat")
-    return url.rstrip("/")
 
 
 def describe() -> list[tuple[str, str, str, str]]:
@@ -352,7 +342,7 @@ def _problem(setting: dataclasses.Field[Any], value: Any) -> str:
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     names = [s.name for s in _settings()]
-    unknown = [n for n in values if n not in names and n != "token"]
+    unknown = [n for n in values if n not in names and n not in SECRETS]
     if unknown:
         raise ConfigError(
             "; ".join(_unknown(n, names, "parameter") for n in unknown),

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from venlab.config import checked_url
 from venlab.errors import ConfigError, NoAnswer
 from venlab.transport import Answer, is_loopback
+from venlab.urls import checked_url
 
 if TYPE_CHECKING:
     from pyreqwest.client import Client
@@ -49,16 +49,20 @@ class FastTransport:
             ) from None
         self._base_url = checked_url(base_url)
         self._failure: type[Exception] = PyreqwestError
-        builder = (
-            ClientBuilder()
-            .user_agent("venlab")
-            .follow_redirects(False)  # a token is for one host
-            .referer(False)
-            .max_connections(in_flight)
-            .pool_max_idle_per_host(in_flight)
-            .timeout(timedelta(seconds=timeout_s))
-        )
-        self._builder = builder.no_proxy() if is_loopback(base_url) else builder
+
+        def build() -> Client:
+            builder = (
+                ClientBuilder()
+                .user_agent("venlab")
+                .follow_redirects(False)  # a token is for one host
+                .referer(False)
+                .max_connections(in_flight)
+                .pool_max_idle_per_host(in_flight)
+                .timeout(timedelta(seconds=timeout_s))
+            )
+            return (builder.no_proxy() if is_loopback(base_url) else builder).build()
+
+        self._build = build  # a builder builds once, and who was closed may be used again
         self._client: Client | None = None
 
     async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -70,7 +74,7 @@ class FastTransport:
             Refused, timed out or cut off; the message says which.
         """
         if self._client is None:
-            self._client = self._builder.build()
+            self._client = self._build()
         request = self._client.request(method, self._base_url + path).headers(dict(headers))
         if body:
             request = request.body_bytes(body)

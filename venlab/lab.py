@@ -194,16 +194,8 @@ class Lab:
     def _begin(self) -> asyncio.Task[None]:
         self._loop = asyncio.get_running_loop()
         self._player = self._new_player()
-        self.outbox.note_about(
-            **opening.facts(
-                self.config,
-                run_id=self.run_id,
-                roster=self.roster,
-                client=self.client,
-                url=self._link.url,
-                start=self.starts_at,
-            )
-        )
+        told = opening.facts(self.config, self.roster, self.client, self._link.url, self.starts_at)
+        self.outbox.note_about(run_id=self.run_id, **told)
         self._state = "running"
         # An empty context: else headless kernels lose what a task prints after its cell.
         self._work = asyncio.create_task(self._play(self._player), context=contextvars.Context())

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from venlab.auth import credential_of
 from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig
@@ -49,12 +50,13 @@ class Link:
 
     async def open(self) -> None:
         """Start the embedded VTN where none is named, and greet it."""
-        config, credential = self._config, self._config.token
+        config = self._config
+        transport = FastTransport if config.transport == "fast" else HttpxTransport
         if self.vtn:
             await self.vtn.start()
-            self.url, credential = self.vtn.flat_url, self.vtn.credential
+            self.url = self.vtn.flat_url
             log.info("Embedded VTN is up at %s", self.url)
-        transport = FastTransport if config.transport == "fast" else HttpxTransport
+        credential = self.vtn.credential if self.vtn else credential_of(config, transport)
         inner = transport(self.url, in_flight=config.in_flight, timeout_s=config.timeout_s)
         carrier = Paced(inner, config.rate_per_s, self._wall)
         self.client = Client(carrier, dialect(config.dialect), credential, self._note)
@@ -79,4 +81,5 @@ class Link:
         """Register a VEN that the VTN does not know any more, with all that stands behind it."""
         if self.vtn:
             await self.client.create_program(PROGRAM)
+        self.client.forget(roster.vens[ven].id)
         await roster.register_again(self.client, ven, as_operator=self.vtn is not None)

@@ -62,12 +62,11 @@ def patience(config: LabConfig, wall: Clock) -> Patience:
 
 
 def facts(
-    config: LabConfig, *, run_id: str, roster: Roster, client: Client, url: str, start: datetime
+    config: LabConfig, roster: Roster, client: Client, url: str, start: datetime
 ) -> dict[str, Any]:
     """Return what a run is, so that it can be told, and gone on with, however it ends."""
     approved = int(roster.approved.sum())
     return {
-        "run_id": run_id,
         "vens": len(roster.vens),
         "resources": approved,
         "loads": approved * len(LOADS),

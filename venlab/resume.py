@@ -25,8 +25,8 @@ BOUND = {"simulate_every_s", "report_every_s", "dialect", "name_prefix"}  # thes
 
 
 def write_settings(folder: Path, config: LabConfig, run_id: str) -> None:
-    """Write every setting of a run but its secrets, and which of those it had."""
-    secrets = [name for name, held in config.secrets().items() if held]
+    """Write every setting of a run but its secrets, and where it had those from."""
+    secrets = [SECRETS[name] for name, held in config.secrets().items() if held]
     # As text: JSON knows no infinity.
     settings = {
         name: str(value) if isinstance(value, float) and value == float("inf") else value
@@ -98,8 +98,8 @@ def config_of(folder: str | Path, changes: Mapping[str, Any]) -> LabConfig:
     known = {name for _, name, *_ in describe()}
     settings = {name: value for name, value in kept.items() if name in known}
     config = LabConfig.load(**{**settings, **changes, "out_dir": str(folder), "resume": True})
-    given = config.secrets()
-    if missing := [SECRETS[name] for name in kept.get("secrets", ()) if not given[name]]:
+    given = [SECRETS[name] for name, held in config.secrets().items() if held]
+    if missing := [name for name in kept.get("secrets", ()) if name not in given]:
         raise ConfigError(
             f"the run spoke to {config.vtn_url} with a secret, which no run folder keeps",
             f"put it into the environment variable {' and '.join(missing)} and resume again",

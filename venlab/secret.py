@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Secret"]
+__all__ = ["SENDABLE", "Secret"]
+
+SENDABLE = (
+    r"\A[!-~]*\Z"  # what fits in a header; of another, HTTP libraries show all in their errors
+)
 
 
 class Secret:

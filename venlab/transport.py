@@ -9,7 +9,7 @@ import ssl
 import warnings
 import weakref
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -17,19 +17,19 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from venlab.config import checked_url
 from venlab.errors import NoAnswer
+from venlab.urls import checked_url
 
 __all__ = ["Answer", "HttpxTransport", "Transport", "is_loopback"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status, headers (looked up in any case), and the body."""
+    """What came back: status, headers (looked up in any case), and the body, maybe a secret."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
 
     @property
     def may_heal(self) -> bool:

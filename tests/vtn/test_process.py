@@ -147,6 +147,7 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
         ["--port", "70000"],
         ["--host", "no such host"],
         ["--credential-file", "{missing}/credential"],
+        ["--token-ttl", "0"],
     ],
 )
 def test_what_cannot_be_opened_is_one_line(

@@ -388,4 +388,4 @@ async def test_the_documentation_needs_no_network(vtn: Client) -> None:
     described = (await vtn.http.get("/flat/openapi.json")).json()
     members = described["components"]["schemas"]["ReportRequest"]["properties"]
     assert members["report_type"]["enum"] == ["baseline", "demand", "deviation", "usage"]
-    assert len(described["paths"]) == 11
+    assert len(described["paths"]) == 12

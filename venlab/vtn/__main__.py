@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--port", type=int, default=0, help="port to listen on (default: a free one)")
     add("--store", type=Path, help="SQLite file (default: one that is gone at the end)")
     add("--credential-file", type=Path, help="where the operator's token is written, for you alone")
+    lasts = "how long OAuth2 tokens last [s] (default: %(default)s)"
+    add("--token-ttl", type=int, default=3600, metavar="S", help=lasts)
     add("--embedded", action="store_true", help="take the token from stdin, and end with stdin")
     try:
         with ExitStack() as stack:
@@ -73,7 +75,8 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="venlab-vtn-"))
         options.store = Path(folder, "vtn.sqlite")
     store = stack.enter_context(closing(Store(options.store)))
-    server = uvicorn.Server(uvicorn.Config(create_app(store, credential), **_SETTINGS))
+    app = create_app(store, credential, token_ttl_s=options.token_ttl)
+    server = uvicorn.Server(uvicorn.Config(app, **_SETTINGS))
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     ready = {"url": url, "port": port, "flat": url + FLAT}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import distributions
 from typing import Any
@@ -15,23 +17,35 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from venlab.errors import ConfigError
 from venlab.secret import Secret
 from venlab.vtn.checks import JSON, OPERATOR, Access, add_handlers, worded, wrong
 from venlab.vtn.models import Health, Refusal
 from venlab.vtn.reports import MAX_BODY, accept, decode_report, report_routes
 from venlab.vtn.routes import event_routes, fleet_routes, program_routes
 from venlab.vtn.store import Row, Store
+from venlab.vtn.tokens import MAX_FORM, TOKEN_PATH, token_routes
 
 FLAT = "/flat"
+_FORMS = (TOKEN_PATH, FLAT + TOKEN_PATH)
 
 
-def create_app(store: Store, credential: Secret) -> ASGIApp:
+def create_app(
+    store: Store,
+    credential: Secret,
+    *,
+    token_ttl_s: int = 3600,
+    now: Callable[[], float] = time.time,
+) -> ASGIApp:
     """Return the VTN over a store; for a server, or in-process for a test.
 
-    The credential is the operator's token, valid for every VEN; it must not be empty
-    (ConfigError). The store stays the caller's to close.
+    The credential is the operator's token, valid for every VEN; it must not be empty. Tokens that
+    are given for it, or for a VEN's, last `token_ttl_s`, 1 or more. ConfigError where that is not
+    so. The store stays the caller's to close.
     """
-    access = Access(store, credential)
+    if token_ttl_s < 1:
+        raise ConfigError(f"tokens would last {token_ttl_s} s", "let them last 1 s or more")
+    access = Access(store, credential, now)
     version = next((found.version for found in distributions(name="venlab")), "0")
 
     async def health() -> Row:
@@ -43,11 +57,14 @@ def create_app(store: Store, credential: Secret) -> ASGIApp:
     refusals: Any = {code: {"model": Refusal} for code in (401, 403, 404, 409, 413, 503)}
     for routes in (fleet_routes, report_routes, program_routes, event_routes):
         flat.include_router(routes(store, access), responses=refusals)
-    add_handlers(flat)
+    flat.include_router(token_routes(access, token_ttl_s))
     root = FastAPI(openapi_url=None, redirect_slashes=False)
     root.add_api_route("/health", health)
     root.add_route("/docs", lambda _request: RedirectResponse(f"{FLAT}/docs"))
+    root.include_router(token_routes(access, token_ttl_s))
     root.mount(FLAT, flat)
+    for app in (flat, root):
+        add_handlers(app)
     return _Front(root, store, access)
 
 
@@ -62,10 +79,14 @@ class _Front:
             return
         app, body, caller = self._app, b"", None  # a stranger's body is not read
         posted = (scope["method"], scope["path"]) == ("POST", f"{FLAT}/reports")
+        form = scope["method"] == "POST" and scope["path"] in _FORMS
         try:
-            caller = self._access.caller(scope["headers"])
+            if form:  # from whom it is stands in it
+                body = await _read(receive, MAX_FORM)
+            else:
+                caller = self._access.caller(scope["headers"])
             if caller is not None and scope["method"] in {"POST", "PUT", "PATCH"}:
-                body = await _read(receive)
+                body = await _read(receive, MAX_BODY)
                 report = decode_report(body) if posted else None
                 owner = self._store.owner_of(report.resource_id) if report else None
                 if report and owner == report.ven_id and caller.ven_id in (OPERATOR, owner):
@@ -87,9 +108,11 @@ class _Front:
         async def again() -> Message:
             return read.pop() if read else await receive()
 
-        # Whatever type a body claims, it is JSON.
-        headers = [header for header in scope["headers"] if header[0] != b"content-type"]
-        headers.append((b"content-type", JSON.encode()))
+        headers = scope["headers"]
+        if not form:
+            # Whatever type a body claims, it is JSON.
+            headers = [header for header in headers if header[0] != b"content-type"]
+            headers.append((b"content-type", JSON.encode()))
         with suppress(asyncio.CancelledError):  # the server ends, and who asked is gone
             await app({**scope, "headers": headers, "state": {"caller": caller}}, again, send)
 
@@ -101,7 +124,7 @@ async def _send(send: Send, status: int, content: bytes) -> None:
     await send({"type": "http.response.body", "body": content})
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive, most: int) -> bytes:
     body, more = bytearray(), True
     while more:
         message = await receive()
@@ -109,6 +132,6 @@ async def _read(receive: Receive) -> bytes:
             raise ClientDisconnect
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"the body is longer than {MAX_BODY} bytes")
+        if len(body) > most:
+            raise HTTPException(413, f"the body is longer than {most} bytes")
     return bytes(body)

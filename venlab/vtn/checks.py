@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from secrets import token_urlsafe
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, Security
@@ -20,13 +23,15 @@ from venlab.vtn.store import Row, Store
 
 JSON = "application/json"
 OPERATOR = None  # instead of a VEN's id: who may act for all
+OPERATOR_ID = "operator"  # its client id
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a token speaks for: one VEN, or the operator."""
+    """Who a token speaks for, one VEN or the operator, and when it ends [s of wall]."""
 
     ven_id: str | None
+    ends_at: float = math.inf
 
     def must_speak_for(self, ven_id: str | None) -> None:
         """Refuse with 403 who may not act for a VEN, or for the operator."""
@@ -35,24 +40,56 @@ class Caller:
 
 
 class Access:
-    """Knows callers by their tokens: the store has hashes of the VENs', none of the operator's."""
+    """Knows callers by their tokens: the store has hashes of them, none of the credential."""
 
-    def __init__(self, store: Store, credential: Secret) -> None:
+    def __init__(
+        self, store: Store, credential: Secret, now: Callable[[], float] = time.time
+    ) -> None:
         if not credential:
             raise ConfigError("the VTN's credential is empty", "give it a random one")
-        self._store = store
-        self.known = {hash_of(credential.reveal().encode()): Caller(OPERATOR)}
+        self._store, self._now = store, now
+        self._operator = hash_of(credential.reveal().encode())
+        self._known = {self._operator: Caller(OPERATOR)}
 
     def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
         """Return who sends these headers; None if they carry no token that is known."""
         for name, value in headers:
             if name == b"authorization" and value[:7].lower() == b"bearer ":
                 token_hash = hash_of(value[7:].strip())
-                caller = self.known.get(token_hash)
-                if caller is None and (ven := self._store.find("vens", token_hash=token_hash)):
-                    caller = self.known[token_hash] = Caller(ven["id"])
-                return caller
+                caller = self._known.get(token_hash) or self._look_up(token_hash)
+                return caller if caller and self._now() < caller.ends_at else None
         return None
+
+    def _look_up(self, token_hash: bytes) -> Caller | None:
+        if ven := self._store.find("vens", token_hash=token_hash):
+            found = Caller(ven["id"])
+        elif token := self._store.find("tokens", hash=token_hash):
+            found = Caller(token["ven_id"], token["ends_at"])
+        else:
+            return None
+        self._known[token_hash] = found
+        return found
+
+    def owner(self, client_id: str, secret: bytes) -> Caller | None:
+        """Return who has this id and secret: the operator, or a VEN with its own token."""
+        if client_id == OPERATOR_ID:
+            return self._known[self._operator] if hash_of(secret) == self._operator else None
+        ven = self._store.find("vens", id=client_id, token_hash=hash_of(secret))
+        return Caller(client_id) if ven else None
+
+    def issue(self, caller: Caller, lasts_s: float) -> str:
+        """Return a new token that speaks for somebody for so long; those that ended are gone."""
+        now, token = self._now(), token_urlsafe(32)
+        self._store.remove("tokens", "ends_at<=?", now)
+        self._known = {h: c for h, c in self._known.items() if now < c.ends_at}
+        row = {"hash": hash_of(token.encode()), "ven_id": caller.ven_id, "ends_at": now + lasts_s}
+        self._store.add("tokens", **row)
+        return token
+
+    def revoke(self, ven_id: str) -> None:
+        """End all that speaks for a VEN but its own token, which the caller changes."""
+        self._store.remove("tokens", "ven_id=?", ven_id)
+        self._known = {h: c for h, c in self._known.items() if c.ven_id != ven_id}
 
 
 def hash_of(token: bytes) -> bytes:

@@ -37,9 +37,10 @@ def fleet_routes(store: Store, access: Access) -> APIRouter:
 
     @router.post("/vens/{ven_id}/token", response_model=models.Token)
     async def renew_token(ven_id: str, caller: Calling) -> Row:
-        """Give a VEN a new token; the operator's. The old one is no longer valid."""
+        """Give a VEN a new token; the operator's. Those it had are no longer valid."""
         caller.must_speak_for(OPERATOR)
-        access.known.pop(one(store, "vens", "VEN", id=ven_id)["token_hash"], None)
+        one(store, "vens", "VEN", id=ven_id)
+        access.revoke(ven_id)
         token = token_urlsafe(32)
         store.change("vens", id=ven_id, token_hash=hash_of(token.encode()))
         return {"auth_token": token}

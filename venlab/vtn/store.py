@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS events(
     id TEXT PRIMARY KEY, body BLOB, cancelled INTEGER, modification_number INTEGER);
 CREATE TABLE IF NOT EXISTS responses(
     id TEXT PRIMARY KEY, event_id TEXT, ven_id TEXT, response_type TEXT);
+CREATE TABLE IF NOT EXISTS tokens(hash BLOB PRIMARY KEY, ven_id TEXT, ends_at REAL);
 CREATE TABLE IF NOT EXISTS reports(
     id INTEGER PRIMARY KEY, name TEXT UNIQUE, ven TEXT, body BLOB, created TEXT);
 """
@@ -70,6 +71,10 @@ class Store:
         """Change the columns given of the row that has the id given."""
         sets = ",".join(f"{column}=:{column}" for column in row)
         self._db.execute(f"UPDATE {table} SET {sets} WHERE id=:id", row)
+
+    def remove(self, table: str, condition: str, value: Any) -> None:
+        """Remove the rows that fulfil a condition about one value."""
+        self._db.execute(f"DELETE FROM {table} WHERE {condition}", (value,))
 
     def page(self, table: str, skip: int = 0, limit: int = -1, **where: Any) -> list[Row]:
         """List rows as they came in; a condition that is None is left out."""

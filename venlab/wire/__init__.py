@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from venlab.errors import ConfigError
 from venlab.model import Event, Program, Resource, Status, Ven
+from venlab.secret import Secret
 
 __all__ = [
     "Call",
@@ -55,7 +56,7 @@ class Registered(NamedTuple):
 
     id: str
     is_new: bool
-    token: str = ""
+    token: Secret = Secret("")
 
 
 class Heard(NamedTuple):
@@ -98,6 +99,7 @@ class Dialect(Protocol):
 
     def health(self) -> Call[Health]: ...  # noqa: D102 - the names are those of `Client`
     def register_ven(self, name: str, client_name: str) -> Call[Registered]: ...  # noqa: D102
+    def renew_token(self, ven_id: str) -> Call[Secret]: ...  # noqa: D102
     def register_resource(self, resource: Resource) -> Call[Registered]: ...  # noqa: D102
     def resources(self, skip: int, limit: int) -> Call[list[Resource]]: ...  # noqa: D102
     def set_status(self, resource_id: str, status: Status) -> Call[None]: ...  # noqa: D102

@@ -12,6 +12,7 @@ import msgspec
 
 from venlab.errors import DataError
 from venlab.model import Event, Program, Resource, Signal, Status, Ven
+from venlab.secret import Secret
 from venlab.wire import Call, Draft, Health, Heard, LoadName, Registered
 from venlab.wire.flat_answers import (
     EventAnswer,
@@ -21,6 +22,7 @@ from venlab.wire.flat_answers import (
     ProblemAnswer,
     ProgramAnswer,
     RegistrationAnswer,
+    RenewalAnswer,
     ResourceAnswer,
     ResponseAnswer,
 )
@@ -55,6 +57,7 @@ def _ignore(_status: int, _body: bytes) -> None:
 
 
 _read_registration = _reader(RegistrationAnswer)
+_read_renewal = _reader(RenewalAnswer)
 _read_resources = _reader(list[ResourceAnswer])
 _read_programs = _reader(list[ProgramAnswer])
 _read_events = _reader(list[EventAnswer])
@@ -81,6 +84,10 @@ class Flat:
         """Register a VEN; a repeated name answers 409 with the id it has."""
         body = msgspec.json.encode(VenRequest(name, client_name))
         return Call("POST", "/vens", _registered, body, also=(409,))
+
+    def renew_token(self, ven_id: str) -> Call[Secret]:
+        """Ask for a VEN's new token, as the fleet (extension); the old one is no longer valid."""
+        return Call("POST", f"/vens/{quote(ven_id, safe='')}/token", _renewed)
 
     def register_resource(self, resource: Resource) -> Call[Registered]:
         """Register a resource; a repeated one answers 409 with the id it has."""
@@ -276,7 +283,11 @@ def _names(body: bytes) -> set[str]:
 
 def _registered(status: int, body: bytes) -> Registered:
     answer = _read_registration(status, body)
-    return Registered(answer.id, status != 409, answer.auth_token)
+    return Registered(answer.id, status != 409, Secret(answer.auth_token))
+
+
+def _renewed(status: int, body: bytes) -> Secret:
+    return Secret(_read_renewal(status, body).auth_token)
 
 
 def _resources(status: int, body: bytes) -> list[Resource]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from venlab.secret import SENDABLE
 from venlab.wire.flat_shapes import ResourceStatus, SignalBody
 
 __all__ = [
@@ -19,16 +21,26 @@ __all__ = [
     "ProblemAnswer",
     "ProgramAnswer",
     "RegistrationAnswer",
+    "RenewalAnswer",
     "ResourceAnswer",
     "ResponseAnswer",
 ]
+
+
+_AuthToken = Annotated[str, Meta(pattern=SENDABLE)]
+
+
+class RenewalAnswer(Struct):
+    """A VEN's new token."""
+
+    auth_token: _AuthToken
 
 
 class RegistrationAnswer(Struct):
     """A VEN or resource that is registered, or was."""
 
     id: str
-    auth_token: str = ""
+    auth_token: _AuthToken = ""
 
 
 class ResourceAnswer(Struct):
