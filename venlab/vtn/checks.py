@@ -54,6 +54,12 @@ class Access:
                 return caller
         return None
 
+    def give_token(self, ven_id: str, token_hash: bytes | None) -> None:
+        """Make this hash, or none, that of a VEN's token; the one before is no longer valid."""
+        if ven := self._store.find("vens", id=ven_id):
+            self.known.pop(ven["token_hash"], None)
+            self._store.change("vens", id=ven_id, token_hash=token_hash)
+
 
 def hash_of(token: bytes) -> bytes:
     """Return what is kept of a token."""
