@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "venlab"
 # A module may import from its own row and from those above it, never in a circle.
 LAYERS = """
     errors secret platforms
-    clock calendar durations model draws tasks runlog urls
+    clock calendar durations model draws tasks runlog urls faults
     config
     wire profiles timeline tables
     fleet response prices transport fasttransport retry pace
@@ -148,9 +148,10 @@ def test_a_module_is_split_past_400_lines(path: Path) -> None:
 def test_the_package_is_thin() -> None:
     """The core path stays under 2,000 lines of code, the lab under 6,000.
 
-    The embedded VTN, a server of its own that the lab never imports, stays under 2,000.
+    The embedded VTN, a server of its own that the lab never imports, with what it can be told to
+    do wrong, stays under 2,000.
     """
-    server = [path for path in MODULES if part(dotted(path)) == "vtn"]
+    server = [path for path in MODULES if part(dotted(path)) in ("vtn", "faults")]
     assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2000
     assert sum(code_lines(path) for path in MODULES if path not in server) < 6000
     assert sum(map(code_lines, server)) < 2000

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from venlab.embedded import EmbeddedVtn
     from venlab.errors import VenlabError
     from venlab.exercises import check
+    from venlab.faults import Faults
     from venlab.fleet import Fleet
     from venlab.lab import Lab
     from venlab.model import Event, Signal
@@ -37,6 +38,7 @@ __all__ = [
     "Dashboard",
     "EmbeddedVtn",
     "Event",
+    "Faults",
     "Fleet",
     "HttpxTransport",
     "Lab",
@@ -64,6 +66,7 @@ _HOME = {
     "Dashboard": "dashboard",
     "EmbeddedVtn": "embedded",
     "Event": "model",
+    "Faults": "faults",
     "Fleet": "fleet",
     "HttpxTransport": "transport",
     "Lab": "lab",

@@ -15,11 +15,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from getpass import getpass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from venlab import config
+from venlab import config, resume, runlog
 from venlab.errors import ConfigError, RunError, StoreError, VenlabError, VtnError
 from venlab.notebooks import Notebook, open_notebook, shipped
 from venlab.platforms import notebooks_dir
@@ -39,6 +40,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 USAGE = """\
 venlab run NOTEBOOK [-p NAME VALUE]... [--out DIR] [--require EXPR]... [--no-html] [-v]
+       venlab run NOTEBOOK --resume DIR [-p NAME VALUE]...   go on with a run that was broken off
        venlab run NOTEBOOK --help     what it asks and which parameters it has
        venlab vtn [OPTION]...         the embedded VTN alone; venlab vtn --help
        venlab lab [OPTION]...         JupyterLab on the notebooks
@@ -83,14 +85,20 @@ def _run(words: list[str]) -> int:
     if args.help:
         _describe(notebook)
         return DONE
-    own = config.own_file()
-    values = {name: own[name] for name in notebook.parameters if name in own}
-    values |= notebook.values(args.parameter)
+    if args.resume:
+        values = _resumed(notebook, args)
+    else:
+        own = config.own_file()
+        values = {name: own[name] for name in notebook.parameters if name in own}
+        values |= notebook.values(args.parameter)
     planned_s = _planned_s(notebook, values)
     requirements = [_requirement(text, notebook) for text in args.require]
     with _extra("venlab run"):
         from venlab.runs import CELL_S, run_notebook, shown
-    folder = _make_folder(notebook.name, args.out, str(values.pop("out_dir", "")))
+    if args.resume:
+        folder = _kept_folder(notebook, Path(args.resume))
+    else:
+        folder = _make_folder(notebook.name, args.out, str(values.pop("out_dir", "")))
     if "out_dir" in notebook.parameters:
         values["out_dir"] = str(folder)
     _say(f"{notebook.name} → {folder}")
@@ -136,11 +144,34 @@ def _run_parser() -> argparse.ArgumentParser:
     parser.add_argument("notebook", nargs="?", default="")
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[])
     parser.add_argument("--out", default="")
+    parser.add_argument("--resume", default="")
     parser.add_argument("--require", action="append", default=[])
     parser.add_argument("--html", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("-h", "--help", action="store_true")
     return parser
+
+
+def _resumed(notebook: Notebook, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that the run in a folder goes on with; ask for its secrets."""
+    if args.out:
+        raise ConfigError("--out and --resume name two folders", "a run goes on in its own")
+    kept = resume.kept_settings(args.resume)
+    for variable in resume.secrets_to_ask(kept):
+        if sys.stdin.isatty():
+            # The kernel finds it where every secret is looked for; it is written nowhere.
+            os.environ[variable] = getpass(f"{variable} for {kept.get('vtn_url') or 'the VTN'}: ")
+    changes = notebook.values(args.parameter)
+    return resume.settings_of(resume.config_of(args.resume, changes), kept)
+
+
+def _kept_folder(notebook: Notebook, folder: Path) -> Path:
+    """Return a run's folder; the notebook that was executed until it broke off keeps its place."""
+    executed = folder / f"{notebook.name}.ipynb"
+    if executed.exists():
+        number = sum(1 for _ in folder.glob(f"{notebook.name}.until-*.ipynb")) + 1
+        executed.rename(folder / f"{notebook.name}.until-{number}.ipynb")
+    return folder
 
 
 def _planned_s(notebook: Notebook, values: Mapping[str, Any]) -> float:
@@ -165,7 +196,7 @@ def _make_folder(name: str, *asked: str) -> Path:
         raise ConfigError("--out and -p out_dir name two folders", "give one")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = (
-        Path(*wishes) if wishes else config.runs_folder() / f"{name}-{stamp}-{secrets.token_hex(2)}"
+        Path(*wishes) if wishes else runlog.runs_folder() / f"{name}-{stamp}-{secrets.token_hex(2)}"
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)

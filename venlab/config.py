@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 from venlab import calendar
 from venlab.errors import ConfigError, DataError
+from venlab.faults import Faults
 from venlab.platforms import data_dir
 from venlab.secret import Secret
 from venlab.urls import checked_url
@@ -26,12 +27,10 @@ __all__ = [
     "describe",
     "own_file",
     "params",
-    "runs_folder",
 ]
 
 SECRETS = {"token": "VENLAB_TOKEN", "client_secret": "VENLAB_CLIENT_SECRET"}  # and where they are
 TOML_VARIABLE = "VENLAB_TOML"
-RUNS_VARIABLE = "VENLAB_RUNS"
 QUARTER_S = 900  # what the load profiles are made of
 LONGEST_S = 86_400.0
 LONGEST_H = 1e6  # a date has an end, and a century is enough
@@ -113,7 +112,9 @@ class LabConfig:
     )
     rate_per_s: float = _setting(math.inf, "vtn", "requests a second, at most", above=0)
     allow_writes: bool = _setting(False, "vtn", "may create things on an outside VTN")
-    faults: str = _setting("", "vtn", "how the embedded VTN misbehaves during a run, empty = not")
+    faults: str = _setting(
+        "", "vtn", "what the embedded VTN does wrong during a run, empty = nothing"
+    )
     token_url: str = _setting("", "vtn", "where OAuth2 gives tokens, empty = VENLAB_TOKEN is one")
     client_id: str = _setting("", "vtn", "the OAuth2 client; VENLAB_CLIENT_SECRET is its secret")
     scope: str = _setting("", "vtn", "OAuth2 scopes to ask for, empty = none are named")
@@ -176,6 +177,10 @@ class LabConfig:
             yield "token_url is set: it needs client_id, and the secret in VENLAB_CLIENT_SECRET"
         if self.transport == "httpx" and self.in_flight > 8:
             yield f"in_flight is {self.in_flight}: httpx slows down past 8, use transport = 'fast'"
+        try:
+            Faults.parse(self.faults)
+        except ConfigError as error:
+            yield f"faults: {error}"
         if self.resume and not self.out_dir:
             yield "resume is true and out_dir is empty: name the folder of the run to go on with"
         try:
@@ -243,11 +248,6 @@ class LabConfig:
         # A file's last line break is not of the secret in it.
         hidden = {name: Secret(env.get(there, "").strip()) for name, there in SECRETS.items()}
         return cls(**{**hidden, **values})
-
-
-def runs_folder(env: Mapping[str, str] | None = None) -> Path:
-    """Return where new run folders are made: ``runs`` here, or what ``VENLAB_RUNS`` names."""
-    return Path((os.environ if env is None else env).get(RUNS_VARIABLE) or "runs")
 
 
 def own_file(env: Mapping[str, str] | None = None) -> dict[str, Value]:

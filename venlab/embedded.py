@@ -11,8 +11,10 @@ import threading
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from venlab.errors import RunError
+from venlab.faults import Faults
 from venlab.platforms import detached
 from venlab.secret import Secret
 from venlab.tasks import in_any_case
@@ -34,13 +36,17 @@ class EmbeddedVtn:
     Notes
     -----
     It runs in a session of its own, so an interrupt of the kernel leaves it alone, and ends when
-    its stdin closes: however the parent ends, the pipe closes with it.
+    its stdin closes: however the parent ends, the pipe closes with it. The same pipe carries
+    orders to misbehave, so no fault can keep one from being heard.
     """
 
     def __init__(self, folder: Path) -> None:
         self._store, self._log = folder / "vtn.sqlite", folder / "vtn.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self.credential = Secret("")
+        self._one_order = threading.Lock()
+        # The same at each start, so that clients go on; nobody has to keep it, the store does not.
+        self.credential = Secret(secrets.token_urlsafe(24))
+        self._port = 0  # the first start finds a free one, and it stays that
         self.url = ""
         self.flat_url = ""
 
@@ -54,29 +60,45 @@ class EmbeddedVtn:
         """Whether it has ended, and not because it was stopped."""
         return self._process is not None and not self.running and self._end.alive
 
+    @property
+    def returncode(self) -> int | None:
+        """How the process ended, negative for a signal; None while it runs or before a start."""
+        return self._process.poll() if self._process else None
+
     async def start(self) -> None:
         """Start the process and wait until it listens.
+
+        After an end of whatever kind it listens on the port it had, with the store and the
+        credential it had; it behaves, whatever it was told before.
 
         Raises
         ------
         RunError
-            It ended or said nothing in time; the message carries the end of its log.
+            It runs, or it ended or said nothing in time; the message carries what it logged.
         """
-        # New at each start: nobody has to keep it, and the store keeps only its hash.
-        self.credential = Secret(secrets.token_urlsafe(24))
+        if self.running:
+            raise RunError("the embedded VTN runs already", "stop or kill it first")
+        await self.stop()  # the pipes of one that died
+        logged = self._log.stat().st_size if self._log.exists() else 0
         self._process = self._spawn()
         self._end = weakref.finalize(self, _end, self._process)
+        first = {"credential": self.credential.reveal()}
         try:
-            ready = await asyncio.to_thread(_greet, self._process, self.credential, self._log)
+            ready = await asyncio.to_thread(_ask, self._process, first)
+        except OSError:
+            await self.kill()
+            words = self._log.read_bytes()[logged:].decode("utf-8", "replace").strip()[-500:]
+            problem = f"the embedded VTN did not start: {words or 'it said nothing'}"
+            raise RunError(problem) from None
         except asyncio.CancelledError:
             self._process.kill()  # it has nothing to keep yet, and the thread that greets it ends
             await in_any_case(self.stop())
             raise
-        self.url, self.flat_url = ready["url"], ready["flat"]
+        self.url, self.flat_url, self._port = ready["url"], ready["flat"], ready["port"]
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "venlab.vtn", "--embedded"]
-        command += ["--store", str(self._store)]
+        command += ["--store", str(self._store), "--port", str(self._port)]
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, **detached()
@@ -87,28 +109,56 @@ class EmbeddedVtn:
         if self._process:
             await asyncio.to_thread(self._end)
 
+    async def kill(self) -> None:
+        """End the process at once, as by ``kill -9``; what it acknowledged is in its store."""
+        if self._process:
+            self._process.kill()
+        await self.stop()
 
-def _greet(process: subprocess.Popen[bytes], credential: Secret, log: Path) -> dict[str, str]:
-    """Hand over the credential and read the one line that says where it listens."""
+    async def misbehave(self, faults: Faults | None) -> None:
+        """Have these faults from now on instead of those before; None or no faults lifts them.
+
+        Parameters
+        ----------
+        faults : Faults or None
+            They hold when this returns, and their windows begin then.
+
+        Raises
+        ------
+        RunError
+            It does not run, or could not do as told; the message carries its words.
+        """
+        order = {"faults": str(faults or ""), "seed": faults.seed if faults else 0}
+        said = await asyncio.to_thread(self._told, order)
+        if "error" in said:
+            raise RunError(f"the embedded VTN does not misbehave as told: {said['error']}")
+
+    def _told(self, order: dict[str, Any]) -> dict[str, Any]:
+        with self._one_order:  # each answer is to its own order, whoever gives up waiting
+            if not (self._process and self.running):
+                raise RunError("the embedded VTN does not run", "start it first")
+            try:
+                return _ask(self._process, order)
+            except OSError:
+                return {"error": "it has ended"}
+
+
+def _ask(process: subprocess.Popen[bytes], content: dict[str, Any]) -> dict[str, Any]:
+    """Say a line of JSON and read the line it answers; OSError if it does not, then it is ended."""
     assert process.stdin
     assert process.stdout
-    first = json.dumps({"credential": credential.reveal()}) + "\n"
     patience = threading.Timer(READY_S, process.kill)
     patience.daemon = True
     patience.start()
     try:
-        process.stdin.write(first.encode())
+        process.stdin.write(json.dumps(content).encode() + b"\n")
         process.stdin.flush()
-        line = process.stdout.readline()
-        ready: dict[str, str] = json.loads(line)
-    except (OSError, ValueError):
-        process.kill()
-        process.wait()
-        words = log.read_text("utf-8", "replace").strip()[-500:]
-        raise RunError(f"the embedded VTN did not start: {words or 'it said nothing'}") from None
+        answer: dict[str, Any] = json.loads(process.stdout.readline())
+    except ValueError:  # its end is none
+        raise BrokenPipeError from None
     finally:
         patience.cancel()
-    return ready
+    return answer
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from venlab import opening, resume, runlog
 from venlab.clock import Clock
-from venlab.config import LabConfig, runs_folder
+from venlab.config import LabConfig
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import RunError, VtnError
 from venlab.fleet import Fleet
@@ -60,10 +60,7 @@ class Lab:
     """
 
     def __init__(
-        self,
-        config: LabConfig | None = None,
-        fleet: Fleet | None = None,
-        wall: Clock | None = None,
+        self, config: LabConfig | None = None, fleet: Fleet | None = None, wall: Clock | None = None
     ) -> None:
         self.config = config or LabConfig.load()
         opening.guard(self.config)
@@ -71,7 +68,7 @@ class Lab:
         resume.must_be_the_same(self.config, kept)
         self.fleet = fleet or opening.fleet_of(self.config)
         self.run_id = kept.get("run_id") or opening.new_run_id()
-        self.folder = Path(self.config.out_dir or Path(runs_folder(), self.run_id))
+        self.folder = Path(self.config.out_dir or Path(runlog.runs_folder(), self.run_id))
         self.simulator = self._new_simulator(self.config.start_utc())
         self.vtn: EmbeddedVtn | None = None
         self._wall = wall or Clock(1.0)
@@ -370,6 +367,7 @@ class Lab:
         )
 
     async def _play(self, player: Player) -> None:
+        await self._link.misbehave()
         await player.play()
         await player.drain(self.config.drain_s)
 

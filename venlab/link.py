@@ -12,6 +12,7 @@ from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.embedded import EmbeddedVtn
 from venlab.fasttransport import FastTransport
+from venlab.faults import Faults
 from venlab.pace import Paced
 from venlab.roster import Roster
 from venlab.runfile import Attempt
@@ -70,6 +71,11 @@ class Link:
             await self.client.close()
         if self.vtn:
             await self.vtn.stop()
+
+    async def misbehave(self) -> None:
+        """Let the embedded VTN do wrong what the settings say, from now on."""
+        if self.vtn and self._config.faults:
+            await self.vtn.misbehave(Faults.parse(self._config.faults, self._config.seed))
 
     async def revive(self) -> None:
         """Start the embedded VTN again where it has died, and was not ended on purpose."""

@@ -16,6 +16,8 @@ __all__ = [
     "config_of",
     "kept_settings",
     "must_be_the_same",
+    "secrets_to_ask",
+    "settings_of",
     "write_settings",
 ]
 
@@ -84,6 +86,11 @@ def must_be_the_same(config: LabConfig, kept: Mapping[str, Any]) -> None:
         )
 
 
+def secrets_to_ask(kept: Mapping[str, Any]) -> list[str]:
+    """Return the environment variables of the secrets that a run had and that are not set now."""
+    return [name for name in kept.get("secrets", ()) if not os.environ.get(name)]
+
+
 def config_of(folder: str | Path, changes: Mapping[str, Any]) -> LabConfig:
     """Return the settings under which the run in a folder goes on.
 
@@ -92,16 +99,21 @@ def config_of(folder: str | Path, changes: Mapping[str, Any]) -> LabConfig:
     StoreError
         There is no run.
     ConfigError
-        A change is no setting; or a secret that the run had is not given now.
+        A change is no setting, or would give the run other values; or a secret is missing.
     """
     kept = kept_settings(folder)
     known = {name for _, name, *_ in describe()}
     settings = {name: value for name, value in kept.items() if name in known}
     config = LabConfig.load(**{**settings, **changes, "out_dir": str(folder), "resume": True})
-    given = [SECRETS[name] for name, held in config.secrets().items() if held]
-    if missing := [name for name in kept.get("secrets", ()) if name not in given]:
+    must_be_the_same(config, kept)
+    if missing := secrets_to_ask(kept):
         raise ConfigError(
             f"the run spoke to {config.vtn_url} with a secret, which no run folder keeps",
             f"put it into the environment variable {' and '.join(missing)} and resume again",
         )
     return config
+
+
+def settings_of(config: LabConfig, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings to hand on: those that a folder has, as they are now."""
+    return {n: v for n, v in config.public().items() if n in kept or n in ("resume", "out_dir")}

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from venlab.errors import StoreError
 
-__all__ = ["claim", "close", "hold", "to_file"]
+__all__ = ["claim", "close", "hold", "runs_folder", "to_file"]
 
+RUNS_VARIABLE = "VENLAB_RUNS"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+def runs_folder(env: Mapping[str, str] | None = None) -> Path:
+    """Return where new run folders are made: ``runs`` here, or what ``VENLAB_RUNS`` names."""
+    return Path((os.environ if env is None else env).get(RUNS_VARIABLE) or "runs")
 
 
 def claim(run_file: Path) -> FileLock:

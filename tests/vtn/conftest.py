@@ -111,8 +111,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts embedded servers over one store; each ends at the latest with the test."""
     with ExitStack() as stack:
 
-        def start(credential: str = "op") -> Server:
-            arguments = ("--embedded", "--store", str(tmp_path / "vtn.sqlite"))
+        def start(credential: str = "op", *more: str) -> Server:
+            arguments = ("--embedded", "--store", str(tmp_path / "vtn.sqlite"), *more)
             server = Server(*arguments, credential=credential)
             stack.callback(server.ended)
             stack.callback(server.process.kill)

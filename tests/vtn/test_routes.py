@@ -372,6 +372,7 @@ async def test_health_needs_no_token_and_names_the_dialects(vtn: Client) -> None
     """A client learns from it whether a VTN, and which, is there."""
     _, health = await vtn.as_(None)("GET", "/health")
     assert (health["status"], health["name"], health["dialects"]) == ("ok", "venlab-vtn", ["flat"])
+    assert health["refuses_repeated_names"] is True
     assert (await vtn.http.get("/health")).json() == health
 
 

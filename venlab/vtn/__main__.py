@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvicorn
 
 from venlab.errors import ConfigError, VenlabError
+from venlab.faults import KINDS, PRESETS, Faults
 from venlab.secret import Secret
-from venlab.vtn.app import FLAT, create_app
-from venlab.vtn.store import Store
+from venlab.vtn.app import FLAT
+from venlab.vtn.misbehave import Misbehaving
+from venlab.vtn.server import Server
 
 __all__ = ["main"]
 
@@ -47,7 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the VTN until a signal, or embedded the end of stdin, ends it; return the exit code."""
     style = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=style)
-    parser = argparse.ArgumentParser("venlab vtn", description="The VTN that comes with the lab.")
+    parser = argparse.ArgumentParser(
+        "venlab vtn",
+        description="The VTN that comes with the lab.",
+        epilog=_faults_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     add("--port", type=int, default=0, help="port to listen on (default: a free one)")
@@ -56,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     lasts = "how long OAuth2 tokens last [s] (default: %(default)s)"
     add("--token-ttl", type=int, default=3600, metavar="S", help=lasts)
     add("--embedded", action="store_true", help="take the token from stdin, and end with stdin")
+    add("--faults", default="", metavar="TEXT", help="what it does wrong from the start, see below")
+    add("--fault-seed", type=int, default=0, metavar="N", help="the same seed, the same faults")
     try:
         with ExitStack() as stack:
             _run(parser.parse_args(argv), stack)
@@ -65,7 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _faults_help() -> str:
+    kinds = "".join(f"  {kind:15}{meaning}\n" for kind, (meaning, _) in KINDS.items())
+    presets = "".join(f"  {name:15}{text}\n" for name, text in PRESETS.items())
+    example = "503 stored share=0.3 path=/reports from=5 for=10; latency=0.2"
+    return f"faults, such as '{example}':\n{kinds}{presets}"
+
+
 def _run(options: argparse.Namespace, stack: ExitStack) -> None:
+    faults = Faults.parse(options.faults, options.fault_seed)
     if options.embedded:
         credential = _credential_from_stdin()
     else:
@@ -74,9 +90,9 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> None:
     if options.store is None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="venlab-vtn-"))
         options.store = Path(folder, "vtn.sqlite")
-    store = stack.enter_context(closing(Store(options.store)))
-    app = create_app(store, credential, token_ttl_s=options.token_ttl)
-    server = uvicorn.Server(uvicorn.Config(app, **_SETTINGS))
+    machine = Misbehaving(options.store, credential, token_ttl_s=options.token_ttl)
+    stack.enter_context(closing(machine))
+    server = Server(machine, faults, **_SETTINGS)
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     ready = {"url": url, "port": port, "flat": url + FLAT}
@@ -94,8 +110,7 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> None:
     gc.freeze()
     gc.set_threshold(50_000, *gc.get_threshold()[1:])
     # The socket listens already; who connects now is served as soon as the loop runs.
-    sys.stdout.write(json.dumps(ready) + "\n")
-    sys.stdout.flush()
+    _say(ready)
     server.run([listener])
 
 
@@ -132,10 +147,15 @@ def _credential_from_stdin() -> Secret:
         raise ConfigError("stdin does not begin with the credential", remedy) from None
 
 
-def _end_with_parent(server: uvicorn.Server) -> None:
+def _say(content: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(content) + "\n")
+    sys.stdout.flush()
+
+
+def _end_with_parent(server: Server) -> None:
     """End when stdin does, or when the parent is gone and what it forked holds the pipe open."""
     parent = os.getppid()
-    reader = threading.Thread(target=_read_to_the_end, daemon=True)
+    reader = threading.Thread(target=_obey, args=[server], daemon=True)
     reader.start()
     while reader.is_alive() and os.getppid() == parent:
         reader.join(_LOOK_S)
@@ -144,10 +164,14 @@ def _end_with_parent(server: uvicorn.Server) -> None:
     os._exit(1)  # it did not end by itself; nobody is left to ask for more
 
 
-def _read_to_the_end() -> None:
+def _obey(server: Server) -> None:
+    """Take orders, each a line, until stdin ends."""
+    begun = b""
     # os.read, not sys.stdin: a reader of that can crash the interpreter at its end.
-    while os.read(0, 4096):
-        pass
+    while more := os.read(0, 4096):
+        *lines, begun = (begun + more).split(b"\n")
+        for line in lines:
+            _say(server.obey(line))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def create_app(
     *,
     token_ttl_s: int = 3600,
     now: Callable[[], float] = time.time,
-) -> ASGIApp:
+) -> Front:
     """Return the VTN over a store; for a server, or in-process for a test.
 
     The credential is the operator's token, valid for every VEN; it must not be empty. Tokens that
@@ -50,7 +50,8 @@ def create_app(
 
     async def health() -> Row:
         """Tell that the VTN is well, and what it speaks."""
-        return {"status": "ok", "name": "venlab-vtn", "dialects": ["flat"], "version": version}
+        told = {"status": "ok", "name": "venlab-vtn", "dialects": ["flat"], "version": version}
+        return told | {"refuses_repeated_names": "reports" not in store.repeats}
 
     flat = FastAPIOffline(title="venlab VTN, flat dialect", version=version, redirect_slashes=False)
     flat.add_api_route("/health", health, response_model=Health)
@@ -65,16 +66,17 @@ def create_app(
     root.mount(FLAT, flat)
     for app in (flat, root):
         add_handlers(app)
-    return _Front(root, store, access)
+    return Front(root, store, access)
 
 
-class _Front:
+class Front:
     """Knows callers, bounds bodies to strict JSON, and answers good flat reports itself."""
 
     def __init__(self, app: ASGIApp, store: Store, access: Access) -> None:
-        self._app, self._store, self._access = app, store, access
+        self._app, self.store, self.access = app, store, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         if scope["type"] != "http":
             return
         app, body, caller = self._app, b"", None  # a stranger's body is not read
@@ -84,13 +86,13 @@ class _Front:
             if form:  # from whom it is stands in it
                 body = await _read(receive, MAX_FORM)
             else:
-                caller = self._access.caller(scope["headers"])
+                caller = self.access.caller(scope["headers"])
             if caller is not None and scope["method"] in {"POST", "PUT", "PATCH"}:
                 body = await _read(receive, MAX_BODY)
                 report = decode_report(body) if posted else None
-                owner = self._store.owner_of(report.resource_id) if report else None
+                owner = self.store.owner_of(report.resource_id) if report else None
                 if report and owner == report.ven_id and caller.ven_id in (OPERATOR, owner):
-                    await _send(send, *await accept(self._store, report, body))
+                    await _send(send, *await accept(self.store, report, body))
                     return
                 if body:
                     # FastAPI would take UTF-16, NaN and any depth, and choke on them later.

@@ -87,9 +87,14 @@ class Access:
         return token
 
     def revoke(self, ven_id: str) -> None:
-        """End all that speaks for a VEN but its own token, which the caller changes."""
+        """End all that speaks for a VEN but its own token."""
         self._store.remove("tokens", "ven_id=?", ven_id)
         self._known = {h: c for h, c in self._known.items() if c.ven_id != ven_id}
+
+    def give_token(self, ven_id: str, token_hash: bytes | None) -> None:
+        """Make this hash, or none, that of a VEN's token; all before it are no longer valid."""
+        self.revoke(ven_id)
+        self._store.change("vens", id=ven_id, token_hash=token_hash)
 
 
 def hash_of(token: bytes) -> bytes:

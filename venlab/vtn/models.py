@@ -92,7 +92,7 @@ def _answer(name: str, members: str, base: Any = None, **others: Any) -> type[Ba
 
 
 Refusal = _answer("Refusal", "detail", id=(str | None, None))
-Health = _answer("Health", "status name version", dialects=list[str])
+Health = _answer("Health", "status name version", dialects=list[str], refuses_repeated_names=bool)
 Created = _answer("Created", "id")
 Token = _answer("Token", "auth_token")
 AccessToken = _answer(

@@ -28,7 +28,11 @@ def fleet_routes(store: Store, access: Access) -> APIRouter:
         token = token_urlsafe(32)
         row: Row = {"id": uuid4().hex, "token_hash": hash_of(token.encode())}
         row |= msgspec.structs.asdict(body)
-        return create(store, "vens", "VEN", row, "ven_name") | {"auth_token": token}
+        held = store.find("vens", ven_name=body.ven_name)
+        if held and "vens" not in store.repeats:
+            raise taken(f"VEN {body.ven_name!r}", held["id"])
+        store.add("vens", **row)
+        return row | {"auth_token": token}
 
     @router.get("/vens", response_model=many(models.Ven))
     async def list_vens(caller: Calling, paging: Paging, ven_name: str = "") -> list[Row]:
@@ -40,15 +44,15 @@ def fleet_routes(store: Store, access: Access) -> APIRouter:
         """Give a VEN a new token; the operator's. Those it had are no longer valid."""
         caller.must_speak_for(OPERATOR)
         one(store, "vens", "VEN", id=ven_id)
-        access.revoke(ven_id)
         token = token_urlsafe(32)
-        store.change("vens", id=ven_id, token_hash=hash_of(token.encode()))
+        access.give_token(ven_id, hash_of(token.encode()))
         return {"auth_token": token}
 
     @router.post("/resources", status_code=201, response_model=models.Created)
     async def register_resource(body: FromBody[flat.ResourceRequest], caller: Calling) -> Row:
         """Register a resource behind a VEN; it is approved until the operator says otherwise."""
-        ven = one(store, "vens", "VEN", ven_name=body.ven_name)
+        one(store, "vens", "VEN", ven_name=body.ven_name)
+        ven = store.page("vens", ven_name=body.ven_name)[-1]  # who took the name last has it
         caller.must_speak_for(ven["id"])
         shown = ("id", "ven_name", "resource_name", "resource_type")
         row: Row = {name: getattr(body, name) for name in shown} | {"ven_id": ven["id"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from venlab.errors import StoreError
 
 Row = dict[str, Any]
 Stored = tuple[int, str, bool]  # a report's number, when it came, whether its name was new
-_APPLICATION_ID = 0x76746E31  # "vtn1": what tells our file from somebody else's
+_APPLICATION_ID = 0x76746E32  # "vtn2": what tells our file from somebody else's
 _BUSY_S = 3.0  # a server that is just ending holds the file about a second
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS vens(
-    id TEXT PRIMARY KEY, ven_name TEXT UNIQUE, client_name TEXT, token_hash BLOB);
+    id TEXT PRIMARY KEY, ven_name TEXT, client_name TEXT, token_hash BLOB);
+CREATE INDEX IF NOT EXISTS ven_names ON vens(ven_name);
 CREATE TABLE IF NOT EXISTS resources(
     id TEXT PRIMARY KEY, resource_name TEXT, ven_id TEXT, ven_name TEXT, resource_type TEXT,
     status TEXT, body BLOB, UNIQUE(ven_id, resource_name));
@@ -30,7 +31,8 @@ CREATE TABLE IF NOT EXISTS responses(
     id TEXT PRIMARY KEY, event_id TEXT, ven_id TEXT, response_type TEXT);
 CREATE TABLE IF NOT EXISTS tokens(hash BLOB PRIMARY KEY, ven_id TEXT, ends_at REAL);
 CREATE TABLE IF NOT EXISTS reports(
-    id INTEGER PRIMARY KEY, name TEXT UNIQUE, ven TEXT, body BLOB, created TEXT);
+    id INTEGER PRIMARY KEY, name TEXT, ven TEXT, body BLOB, created TEXT, copy INTEGER,
+    UNIQUE(name, copy));
 """
 
 
@@ -45,11 +47,14 @@ class Store:
     Used from the thread of one event loop; ``":memory:"`` as path keeps nothing. The exclusive
     lock keeps a second server off the file (report numbers are counted here) and lets WAL work
     without shared memory. StoreError if the file cannot be used.
+
+    What `repeats` names, ``reports`` or ``vens``, takes a name again: a fault, and as such off.
     """
 
     def __init__(self, path: Path | str) -> None:
         self._waiting: list[tuple[str, str, bytes, asyncio.Future[Stored]]] = []
         self._owners: dict[str, str] = {}
+        self.repeats: Collection[str] = ()
         try:
             self._db = _open(path)
         except sqlite3.Error as error:
@@ -109,13 +114,28 @@ class Store:
     def reports(
         self, run: str, after: str, skip: int, limit: int, ven_id: str | None
     ) -> Iterator[tuple[int, bytes, str]]:
-        """Walk by name over number, bytes and arrival of reports, of one run and VEN or all."""
+        """Walk by name over number, bytes and arrival of reports, of one run and VEN or all.
+
+        A name that came more than once is never torn apart, though that be over the limit: the
+        next walk goes on after it.
+        """
         # The next name after `after` would be itself and a NUL; "0" comes right after "/".
         low, high = (f"{run}/", f"{run}0") if run else ("", "\U0010ffff" * 257)
-        sql = "SELECT id, body, created FROM reports WHERE name>=? AND name<?"
+        sql = "SELECT name, id, body, created FROM reports WHERE name>=? AND name<?"
         sql += " AND ven=?" if ven_id is not None else ""
         values = (max(after + "\0", low), high, *([] if ven_id is None else [ven_id]))
-        yield from self._db.execute(f"{sql} ORDER BY name LIMIT ? OFFSET ?", (*values, limit, skip))
+        found = self._db.execute(f"{sql} ORDER BY name, copy LIMIT -1 OFFSET ?", (*values, skip))
+        last = None
+        for n, (name, *rest) in enumerate(found):
+            if n >= limit and name != last:
+                return
+            last = name
+            yield rest[0], rest[1], rest[2]
+
+    def fill(self, full: bool) -> None:
+        """Let the file grow no more, as on a disk that is full, or let it grow again."""
+        pages = self._db.execute("PRAGMA page_count").fetchone()[0] if full else 2**30
+        self._db.execute(f"PRAGMA max_page_count={pages}")
 
     def _commit(self) -> None:
         batch, self._waiting = self._waiting, []
@@ -124,11 +144,11 @@ class Store:
         try:
             with self._db:
                 self._db.execute("BEGIN")
-                sql = "INSERT OR IGNORE INTO reports VALUES(?,?,?,?,?)"
+                sql = "INSERT OR IGNORE INTO reports VALUES(?,?,?,?,?,0)"
                 if self._db.executemany(sql, rows).rowcount == len(rows):
                     decided = [(row[0], created, True) for row in rows]
                 else:
-                    decided = [self._decided(row[0], row[1]) for row in rows]
+                    decided = [self._decided(*row) for row in rows]
         except sqlite3.Error as error:
             for *_, answer in batch:
                 if not answer.done():
@@ -139,10 +159,14 @@ class Store:
             if not answer.done():
                 answer.set_result(stored)
 
-    def _decided(self, number: int, name: str) -> Stored:
+    def _decided(self, number: int, name: str, *rest: Any) -> Stored:
         # Numbers are never used twice, so a name that holds this one is new.
-        sql = "SELECT id, created FROM reports WHERE name=?"
+        sql = "SELECT id, created FROM reports WHERE name=? AND copy=0"
         held, created = self._db.execute(sql, (name,)).fetchone()
+        if held != number and "reports" in self.repeats:
+            row = (number, name, *rest, number)
+            self._db.execute("INSERT INTO reports VALUES(?,?,?,?,?,?)", row)
+            return number, rest[-1], True
         return held, created, held == number
 
 
