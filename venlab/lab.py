@@ -31,7 +31,6 @@ from venlab.tasks import awake, forgive_interrupt, in_any_case, run_blocking
 __all__ = ["Lab"]
 
 log = logging.getLogger(__name__)
-
 FLUSH_S = 0.5  # what an interrupt leaves for the run file
 
 
@@ -49,8 +48,8 @@ class Lab:
 
     Notes
     -----
-    `open`, `register`, `run`, `read_back` and `close` are awaited in this order; ``async with``
-    opens and closes. All of them use the caller's running loop.
+    `open`, `register`, `run`, `read_back` and `close` are awaited in this order, in the caller's
+    running loop; ``async with`` opens and closes.
 
     Examples
     --------
@@ -70,7 +69,6 @@ class Lab:
         self.run_id = kept.get("run_id") or opening.new_run_id()
         self.folder = Path(self.config.out_dir or Path(runlog.runs_folder(), self.run_id))
         self.simulator = self._new_simulator(self.config.start_utc())
-        self.vtn: EmbeddedVtn | None = None
         self._wall = wall or Clock(1.0)
         self.roster = Roster(
             self.fleet,
@@ -109,7 +107,7 @@ class Lab:
             self._began = (await self.outbox.about()).get("start", "")
             async with awake(lambda: "nothing is left running; await lab.open() begins anew"):
                 await self._link.open()
-            self.vtn, self.client = self._link.vtn, self._link.client
+            self.client, self.url = self._link.client, self._link.url
         except BaseException:
             await in_any_case(self._release())
             if not self.config.resume:
@@ -155,14 +153,12 @@ class Lab:
         folder : path
             The run's.
         **changes
-            Settings of VTN, delivery and speed that are other now.
+            Settings that are other now: of VTN, delivery and speed.
 
         Raises
         ------
-        StoreError
-            The folder holds no run.
-        ConfigError
-            A change that would give the run other values; or a secret that it had is not given.
+        StoreError, ConfigError
+            The folder holds no run, a change would give it other values, or a secret is missing.
 
         Notes
         -----
@@ -184,14 +180,14 @@ class Lab:
         Raises
         ------
         RunError
-            Nobody is registered, or this lab has run before.
+            Nobody is registered, or it has run before.
         """
         return await (self.wait() if self._background else self._end_of(self._begin()))
 
     def _begin(self) -> asyncio.Task[None]:
         self._loop = asyncio.get_running_loop()
         self._player = self._new_player()
-        told = opening.facts(self.config, self.roster, self.client, self._link.url, self.starts_at)
+        told = opening.facts(self.config, self.roster, self.client, self.url, self.starts_at)
         self.outbox.note_about(run_id=self.run_id, **told)
         self._state = "running"
         # An empty context: else headless kernels lose what a task prints after its cell.
@@ -251,6 +247,11 @@ class Lab:
         """End the run now; may be called from any thread, and when nothing runs."""
         if self._loop and self._work and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._work.cancel)
+
+    @property
+    def vtn(self) -> EmbeddedVtn | None:
+        """The embedded VTN, where the run has one, while the lab is open."""
+        return self._link.vtn if self._opened else None
 
     @property
     def clock(self) -> Clock:
