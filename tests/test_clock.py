@@ -45,7 +45,7 @@ def order(agenda: Agenda, at_s: float) -> list[str]:
 
 
 async def played(agenda: Agenda, clock: Clock) -> list[tuple[Tick, float, bool]]:
-    async with aclosing(agenda.play(clock)) as ticks:
+    async with aclosing(agenda.play(clock, agenda.ticks())) as ticks:
         return [each async for each in ticks]
 
 
@@ -120,7 +120,8 @@ async def test_late_work_is_caught_up_and_late_polls_are_skipped() -> None:
     clock = wall.clock(1)
     done: list[tuple[Kind, int]] = []
     skipped: list[tuple[Kind, float]] = []
-    async with aclosing(Agenda(EVERY_S, end_s=180).play(clock)) as ticks:
+    agenda = Agenda(EVERY_S, end_s=180)
+    async with aclosing(agenda.play(clock, agenda.ticks())) as ticks:
         async for tick, _lag_s, skip in ticks:
             (skipped if skip else done).append((tick.kind, tick.at_s))  # type: ignore[arg-type]
             if tick.kind is Kind.SIMULATE and tick.n == 1:

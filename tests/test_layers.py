@@ -25,7 +25,7 @@ LAYERS = """
     delivery baselines embedded roster eventwatch resume
     runreader results audit player opening link
     lab
-    plots exercises
+    canvas recovery plots exercises crash
     panel dashboard
     notebooks runs
     cli

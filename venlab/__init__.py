@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from venlab.client import Client
     from venlab.clock import Agenda, Clock
     from venlab.config import LabConfig, describe, params
+    from venlab.crash import crashed
     from venlab.dashboard import Dashboard
     from venlab.embedded import EmbeddedVtn
     from venlab.errors import VenlabError
@@ -51,6 +52,7 @@ __all__ = [
     "Simulator",
     "VenlabError",
     "check",
+    "crashed",
     "describe",
     "dialect",
     "params",
@@ -79,6 +81,7 @@ _HOME = {
     "Simulator": "simulator",
     "VenlabError": "errors",
     "check": "exercises",
+    "crashed": "crash",
     "describe": "config",
     "dialect": "wire",
     "params": "config",

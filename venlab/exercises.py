@@ -158,5 +158,20 @@ _EXERCISES: dict[str, tuple[Any, str, dict[float, str]]] = {
         "",
         {60.0: "a minute has 60 s"},
     ),
+    "break.backlog": (
+        lambda away_min, loads, p: away_min * 60 / p.report_every_s * loads,
+        "readings",
+        {1 / 60: "a minute has 60 s", 1 / 6: "a building has six loads"},
+    ),
+    "break.drain": (
+        lambda backlog, rate_per_s, loads, p: backlog / (rate_per_s - loads / p.report_every_s),
+        "s",
+        {},
+    ),
+    "break.twice": (
+        lambda sent: sent,
+        "reports",
+        {2.0: "each has one name, and a name one report"},
+    ),
     "time.drift": (lambda body_s, every_s: 86400 / every_s * body_s, "s", {}),
 }

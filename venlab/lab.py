@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
 from datetime import datetime
 from functools import partial
@@ -285,14 +285,14 @@ class Lab:
 
     async def resend(
         self,
-        names: Collection[str] | None = None,
+        names: Iterable[str] | None = None,
         repair: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> Results:
         """Send again what was rejected, or acknowledged and then not heard when it was read back.
 
         Parameters
         ----------
-        names : collection of str, optional
+        names : iterable of str, optional
             Which reports, as `results.rejected` names them; else all.
         repair : callable, optional
             Given each report, as the VTN would read it, returns the one to send instead.

@@ -7,7 +7,7 @@ import json
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -92,13 +92,13 @@ class Outbox:
         await self._ask(lambda c: runfile.split(c, self.destination, item, parts))
 
     async def resend(
-        self, names: Collection[str] | None = None, repair: Callable[[bytes], bytes] | None = None
+        self, names: Iterable[str] | None = None, repair: Callable[[bytes], bytes] | None = None
     ) -> int:
         """Let reports wait again that were rejected, or acknowledged and are not heard.
 
         Parameters
         ----------
-        names : collection of str, optional
+        names : iterable of str, optional
             Which of them; else all.
         repair : callable, optional
             Given each body, returns the one to send.
@@ -108,7 +108,12 @@ class Outbox:
         int
             How many reports.
         """
-        return await self._ask(lambda c: runfile.resend(c, self.destination, names, repair))
+        chosen = None if names is None else list(names)
+        found = await self._ask(lambda c: runfile.lost(c, self.destination, chosen))
+        # Repaired here, not by the writer: a repair that fails is its author's to see.
+        again = [(number, repair(body) if repair else body) for number, body in found]
+        await self._ask(lambda c: runfile.send_again(c, again))
+        return len(again)
 
     def note_attempt(self, attempt: Attempt) -> None:
         """Keep how a request went, together with others; `flush` does not wait for more."""

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from venlab.calendar import TZ
+from venlab.canvas import END_USE_COLOURS, OUTCOME_COLOURS
 from venlab.fleet import END_USES, LOADS
 from venlab.lab import Lab
 from venlab.model import Event
 from venlab.player import Status
-from venlab.plots import END_USE_COLOURS, OUTCOME_COLOURS
 
 __all__ = ["ENDED", "events", "figure", "head", "page", "speed_words", "style", "vens", "words"]
 

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from venlab.calendar import TZ
+from venlab.canvas import (
+    END_USE_COLOURS,
+    OUTCOME_COLOURS,
+    kept,
+    local_time,
+    new_figure,
+    shade,
+    shown,
+)
+from venlab.canvas import edges as edges_of
 from venlab.clock import Kind, Tick
 from venlab.fleet import END_USES
 from venlab.model import Event
+from venlab.recovery import recovery
 from venlab.results import Results
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
-    "END_USE_COLOURS",
-    "OUTCOME_COLOURS",
     "agenda",
     "by_ven",
     "diversity",
@@ -31,19 +37,9 @@ __all__ = [
     "latency",
     "lateness",
     "power",
+    "recovery",
 ]
 
-# Okabe and Ito (2008), Color Universal Design: told apart by colour-blind eyes.
-END_USE_COLOURS = {
-    "heating": "#D55E00",
-    "cooling": "#56B4E9",
-    "ventilation": "#009E73",
-    "lighting": "#F0E442",
-    "equipment": "#7F7F7F",
-    "water_heating": "#CC79A7",
-}
-# Not the vermilion of heating: the dashboard shows both side by side.
-OUTCOME_COLOURS = {"acknowledged": "#0072B2", "waiting": "#E69F00", "rejected": "#C8102E"}
 ALONE, TOGETHER = "#E69F00", "#0072B2"
 KIND_COLOURS = {
     Kind.EVENTS: "#CC79A7",
@@ -71,7 +67,7 @@ def power(results: Results, events: Iterable[Event] = ()) -> Figure:
         Kept in the run folder too, as ``figures/power.png``.
     """
     figure = end_uses(results.power_kw, "fleet power", events)
-    return _kept(figure, results, "power")
+    return kept(figure, results, "power")
 
 
 def end_uses(power_kw: pd.DataFrame, what: str = "power", events: Iterable[Event] = ()) -> Figure:
@@ -87,9 +83,9 @@ def end_uses(power_kw: pd.DataFrame, what: str = "power", events: Iterable[Event
         Whose times are shaded.
     """
     table = power_kw
-    figure, axes = _figure()
+    figure, axes = new_figure()
     unit, scale = ("MW", 1000.0) if table.sum(axis=1).max() >= 2000 else ("kW", 1.0)
-    edges = _edges(table.index)
+    edges = edges_of(table.index)
     bottom = np.zeros(len(edges))
     for use in END_USES:
         top = bottom + np.append(table[use], table[use].iloc[-1]) / scale
@@ -99,12 +95,12 @@ def end_uses(power_kw: pd.DataFrame, what: str = "power", events: Iterable[Event
         )
         bottom = top
     for event in events:
-        _shade(axes, event)
+        shade(axes, event)
     axes.set(ylabel=f"{what} [{unit}]", ylim=(0, None), xlim=(edges[0], edges[-1]))
-    _local_time(axes, table.index)
+    local_time(axes, table.index)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5))
-    return _shown(figure)
+    return shown(figure)
 
 
 def by_ven(results: Results) -> Figure:
@@ -121,7 +117,7 @@ def by_ven(results: Results) -> Figure:
         Kept in the run folder too, as ``figures/by_ven.png``.
     """
     table = results.by_ven.iloc[::-1]
-    figure, axes = _figure(height=1.2 + 0.28 * min(len(table), 40))
+    figure, axes = new_figure(height=1.2 + 0.28 * min(len(table), 40))
     left = np.zeros(len(table))
     for outcome, colour in OUTCOME_COLOURS.items():
         count = table[outcome].to_numpy(float)
@@ -131,7 +127,7 @@ def by_ven(results: Results) -> Figure:
     axes.set(xlabel="readings [count]")
     axes.margins(y=0.02)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    return _kept(figure, results, "by_ven")
+    return kept(figure, results, "by_ven")
 
 
 def latency(results: Results) -> Figure:
@@ -150,7 +146,7 @@ def latency(results: Results) -> Figure:
     requests = results.requests
     sent = requests[(requests["purpose"] == "report") & requests["status"].notna()]
     values = sent["latency_ms"].to_numpy(float)
-    figure, axes = _figure(height=2.6)
+    figure, axes = new_figure(height=2.6)
     bins = np.geomspace(max(values.min(), 0.1), values.max() * 1.01, 60)
     axes.hist(values, bins=bins.tolist(), color=OUTCOME_COLOURS["acknowledged"])
     for q, style in ((50, "-"), (99, "--")):
@@ -160,7 +156,7 @@ def latency(results: Results) -> Figure:
     axes.set(xlabel="time to the VTN's answer [ms]", ylabel="reports [count]", xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    return _kept(figure, results, "latency")
+    return kept(figure, results, "latency")
 
 
 def diversity(power_kw: pd.DataFrame, seed: int = 0) -> Figure:
@@ -174,20 +170,20 @@ def diversity(power_kw: pd.DataFrame, seed: int = 0) -> Figure:
         Of the order in which loads join.
     """
     values = power_kw.to_numpy(float)
-    figure, (over_time, over_many) = _figure(panels=(1.7, 1))
-    edges = _edges(power_kw.index)
+    figure, (over_time, over_many) = new_figure(panels=(1.7, 1))
+    edges = edges_of(power_kw.index)
     for label, kw, colour in (
         ("one alone", values[:, 0], ALONE),
         (f"mean of {values.shape[1]}", values.mean(axis=1), TOGETHER),
     ):
         over_time.stairs(kw, edges, baseline=None, color=colour, lw=1.8, label=label)
     over_time.set(ylabel="power of a load [kW]", ylim=(0, None), xlim=(edges[0], edges[-1]))
-    _local_time(over_time, power_kw.index)
+    local_time(over_time, power_kw.index)
     factor = _coincidence(values, seed)
     over_many.plot(np.arange(1, len(factor) + 1), factor, color=TOGETHER, lw=1.8)
     over_many.set(xlabel="loads together [count]", ylabel="coincidence factor [1]", ylim=(0, 1.05))
     figure.legend(loc="outside upper left", ncols=2, frameon=False)
-    return _shown(figure)
+    return shown(figure)
 
 
 def heard(starts: pd.DatetimeIndex, power_kw: Sequence[float], interval_min: float) -> Figure:
@@ -202,7 +198,7 @@ def heard(starts: pd.DatetimeIndex, power_kw: Sequence[float], interval_min: flo
     interval_min : float
         Length of an interval [min].
     """
-    figure, axes = _figure(height=3.0)
+    figure, axes = new_figure(height=3.0)
     width = np.timedelta64(round(interval_min * 60), "s")
     begins = starts.tz_localize(None).to_numpy()
     axes.bar(
@@ -212,8 +208,8 @@ def heard(starts: pd.DatetimeIndex, power_kw: Sequence[float], interval_min: flo
         words = f"{kw * interval_min / 60:.3f}\nkWh"
         axes.text(begin + width / 2, kw / 2, words, ha="center", va="center", color="white")
     axes.set(ylabel="mean power [kW]", ylim=(0, None), xlim=(begins[0], begins[-1] + width))
-    _local_time(axes, starts)
-    return _shown(figure)
+    local_time(axes, starts)
+    return shown(figure)
 
 
 def agenda(ticks: Iterable[Tick]) -> Figure:
@@ -224,7 +220,7 @@ def agenda(ticks: Iterable[Tick]) -> Figure:
     ticks : iterable of Tick
         Such as `Agenda.ticks` gives them.
     """
-    figure, axes = _figure(height=2.6)
+    figure, axes = new_figure(height=2.6)
     due: dict[Kind, list[float]] = {}
     for tick in ticks:
         due.setdefault(tick.kind, []).append(tick.at_s)
@@ -234,7 +230,7 @@ def agenda(ticks: Iterable[Tick]) -> Figure:
     axes.eventplot([due[k] for k in kinds], lineoffsets=rows, linelengths=0.7, colors=colours, lw=3)
     axes.set_yticks(rows, [kind.name.lower() for kind in kinds])
     axes.set(xlabel="schedule time [s]", ylabel="loop")
-    return _shown(figure)
+    return shown(figure)
 
 
 def lateness(late_ms: Mapping[str, Sequence[float]]) -> Figure:
@@ -245,12 +241,12 @@ def lateness(late_ms: Mapping[str, Sequence[float]]) -> Figure:
     late_ms : mapping
         Name of each loop, and how late its ticks began [ms]; the first is the one to warn of.
     """
-    figure, axes = _figure(height=2.8)
+    figure, axes = new_figure(height=2.8)
     for (label, values), colour in zip(late_ms.items(), (ALONE, TOGETHER), strict=True):
         axes.plot(range(len(values)), values, color=colour, marker=".", label=label)
     axes.set(xlabel="tick [count]", ylabel="begins late by [ms]", ylim=(0, None))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    return _shown(figure)
+    return shown(figure)
 
 
 def _coincidence(values: NDArray[np.float64], seed: int, orders: int = 50) -> NDArray[np.float64]:
@@ -261,56 +257,3 @@ def _coincidence(values: NDArray[np.float64], seed: int, orders: int = 50) -> ND
         mixed = values[:, rng.permutation(values.shape[1])]
         factors.append(mixed.cumsum(axis=1).max(axis=0) / mixed.max(axis=0).cumsum())
     return np.asarray(np.mean(factors, axis=0))
-
-
-def _figure(height: float = 3.4, panels: Sequence[float] = (1,)) -> tuple[Figure, Any]:
-    """Return a figure and its axes: one, or as many as panels, side by side."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(
-        ncols=len(panels), width_ratios=panels, figsize=(8.5, height), layout="constrained"
-    )
-    for each in figure.axes:
-        each.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _shade(axes: Axes, event: Event) -> None:
-    from matplotlib.dates import date2num
-
-    zone = ZoneInfo(TZ)
-    begin, end = (t.astimezone(zone).replace(tzinfo=None) for t in (event.start, event.end))
-    label = f"event: {event.name}"
-    axes.axvspan(date2num(begin), date2num(end), color="black", alpha=0.15, lw=0, label=label)
-
-
-def _edges(starts: Any) -> Any:
-    """Return the start of each interval and the end of the last, as naive local times."""
-    local = starts.tz_localize(None)
-    length = local[1] - local[0] if len(local) > 1 else np.timedelta64(15, "m")
-    return local.append(local[-1:] + length).to_numpy()
-
-
-def _local_time(axes: Axes, starts: Any) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=4, maxticks=9)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-    axes.set_xlabel(f"Copenhagen time [h], from {starts[0]:%a %d %b %Y}")
-
-
-def _kept(figure: Figure, results: Results, name: str) -> Figure:
-    """Save a figure in the run folder and hand it on."""
-    folder = results.folder / "figures"
-    folder.mkdir(exist_ok=True)
-    figure.savefig(folder / f"{name}.png", dpi=120)
-    return _shown(figure)
-
-
-def _shown(figure: Figure) -> Figure:
-    """Hand a figure on, closed so that a cell shows it once."""
-    import matplotlib.pyplot as plt
-
-    plt.close(figure)
-    return figure

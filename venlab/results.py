@@ -15,7 +15,7 @@ from venlab.runreader import RUN_FILE, RunReader
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RUN_FILE", "SUMMARY_KEYS", "Results"]
+__all__ = ["RUN_FILE", "SUMMARY_KEYS", "Results", "outcome"]
 
 # fmt: off
 SUMMARY_KEYS = (
@@ -154,7 +154,7 @@ class Results(RunReader):
     def latency(self) -> pd.DataFrame:
         """Latency of reports [ms] by outcome: how many, median, 90th, 99th percentile, longest."""
         asked = self.requests.query("purpose == 'report'")
-        groups = asked.groupby(asked["status"].map(_outcome))["latency_ms"]
+        groups = asked.groupby(asked["status"].map(outcome))["latency_ms"]
         quantiles = groups.quantile(np.array([0.5, 0.9, 0.99, 1.0])).unstack()
         quantiles.columns = ["p50_ms", "p90_ms", "p99_ms", "longest_ms"]
         return quantiles.round(2).assign(requests=groups.size()).rename_axis("outcome")
@@ -169,6 +169,20 @@ class Results(RunReader):
             " FROM outages ORDER BY opened"
         )
         return frame.assign(opened=pd.to_datetime(frame["opened"], unit="s", utc=True))
+
+    @property
+    def backlog(self) -> pd.Series[int]:
+        """Readings that waited, from each moment [UTC] on at which their number changed."""
+        import pandas as pd
+
+        changes = self.frame(
+            "SELECT kept_at AS at, measured AS readings FROM readings UNION ALL"
+            " SELECT settled_at, -readings FROM deliveries"
+            " WHERE state IN ('acknowledged', 'rejected') AND settled_at IS NOT NULL"
+        )
+        at = pd.DatetimeIndex(pd.to_datetime(changes["at"], unit="s", utc=True), name="at")
+        by_time = pd.Series(changes["readings"].to_numpy(), at).groupby(level=0).sum()
+        return by_time.cumsum().rename("waiting").astype(int)
 
     @property
     def events(self) -> pd.DataFrame:
@@ -236,12 +250,12 @@ class Results(RunReader):
         return np.array([row[0] for row in rows], float)
 
 
-def _outcome(status: float) -> str:
+def outcome(status: float) -> str:
     """Return what an answer was, in a word.
 
     Examples
     --------
-    >>> _outcome(201.0), _outcome(float("nan")), _outcome(503.0), _outcome(422.0)
+    >>> outcome(201.0), outcome(float("nan")), outcome(503.0), outcome(422.0)
     ('taken', 'no answer', 'to be tried again', 'refused')
     """
     if np.isnan(status):

@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +33,8 @@ CREATE TABLE IF NOT EXISTS readings (   -- append-only: what the simulator measu
     cycle INTEGER PRIMARY KEY, stamp TEXT NOT NULL, duration_s INTEGER NOT NULL,
     measured INTEGER NOT NULL, watt_s INTEGER NOT NULL,
     watts BLOB NOT NULL,                -- int32, one a load of the fleet; -1 = not measured
-    step_hash BLOB NOT NULL             -- of the simulator's last step: a replay must reach it
+    step_hash BLOB NOT NULL,            -- of the simulator's last step: a replay must reach it
+    kept_at REAL NOT NULL               -- wall time
 );
 CREATE TABLE IF NOT EXISTS deliveries (
     id INTEGER PRIMARY KEY, destination TEXT NOT NULL, name TEXT NOT NULL,
@@ -42,7 +44,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     state TEXT NOT NULL DEFAULT 'waiting', attempts INTEGER NOT NULL DEFAULT 0,
     unanswered INTEGER NOT NULL DEFAULT 0, status INTEGER, words TEXT,
     loads BLOB NOT NULL,                -- int32, which loads of the fleet it covers
-    body BLOB NOT NULL,
+    body BLOB NOT NULL, settled_at REAL,
     UNIQUE (destination, name)
 );
 CREATE INDEX IF NOT EXISTS unsettled ON deliveries (destination, cycle, id, lane)
@@ -179,7 +181,7 @@ def append(
     c: sqlite3.Connection, destination: str, row: ReadingRow, frozen: Sequence[Frozen]
 ) -> None:
     """Add one cycle's readings and the reports that carry them."""
-    c.execute("INSERT INTO readings VALUES (?,?,?,?,?,?,?)", row)
+    c.execute("INSERT INTO readings VALUES (?,?,?,?,?,?,?,?)", (*row, time.time()))
     _add(c, destination, row.cycle, frozen)
 
 
@@ -211,10 +213,11 @@ def take(
 
 def settle(c: sqlite3.Connection, outcomes: Sequence[Settled]) -> None:
     """Keep what became of reports; one that is acknowledged stays so."""
+    now = time.time()
     c.executemany(
         "UPDATE deliveries SET state = ?, status = ?, words = ?, attempts = attempts + ?,"
-        " unanswered = unanswered + ? WHERE id = ? AND state = 'in flight'",
-        [(o.state, o.status, o.words or None, o.attempts, o.unanswered, o.id) for o in outcomes],
+        " unanswered = unanswered + ?, settled_at = ? WHERE id = ? AND state = 'in flight'",
+        [(*o[1:3], o.words or None, *o[4:], now, o.id) for o in outcomes],
     )
 
 
@@ -229,25 +232,25 @@ def split(c: sqlite3.Connection, destination: str, item: Taken, parts: Sequence[
     _add(c, destination, item.cycle, told)
 
 
-def resend(
-    c: sqlite3.Connection,
-    destination: str,
-    names: Collection[str] | None,
-    repair: Callable[[bytes], bytes] | None,
-) -> int:
-    """Let what was rejected, or acknowledged but not heard, wait again; tell how many reports."""
-    lost = "SELECT id, body FROM deliveries WHERE destination = ?1 AND (state = 'rejected' OR"
-    lost += " (state = 'acknowledged' AND name NOT IN (SELECT name FROM heard)"
-    lost += " AND EXISTS (SELECT 1 FROM about WHERE key = 'read_back' AND value = 'true')))"
+def lost(
+    c: sqlite3.Connection, destination: str, names: Collection[str] | None
+) -> list[tuple[int, bytes]]:
+    """Return number and body of what was rejected, or acknowledged and is not heard."""
+    query = "SELECT id, body FROM deliveries WHERE destination = ?1 AND (state = 'rejected' OR"
+    query += " (state = 'acknowledged' AND name NOT IN (SELECT name FROM heard)"
+    query += " AND EXISTS (SELECT 1 FROM about WHERE key = 'read_back' AND value = 'true')))"
     if names is not None:
-        lost += " AND name IN (SELECT value FROM json_each(?2))"
-    rows = c.execute(lost, (destination, json.dumps(list(names or ())))).fetchall()
+        query += " AND name IN (SELECT value FROM json_each(?2))"
+    return c.execute(query, (destination, json.dumps(list(names or ())))).fetchall()
+
+
+def send_again(c: sqlite3.Connection, reports: Sequence[tuple[int, bytes]]) -> None:
+    """Let reports wait again, with the bodies given."""
     c.executemany(
         "UPDATE deliveries SET state = 'waiting', unanswered = 0, status = NULL, words = NULL,"
-        " body = ? WHERE id = ?",
-        [(repair(body) if repair else body, number) for number, body in rows],
+        " settled_at = NULL, body = ?2 WHERE id = ?1",
+        reports,
     )
-    return len(rows)
 
 
 def keep_heard(
@@ -271,10 +274,9 @@ def keep_heard(
 
 def cycles(c: sqlite3.Connection, first: int, limit: int) -> list[ReadingRow]:
     """Return cycles as they were measured, from one on."""
-    rows = c.execute(
-        "SELECT * FROM readings WHERE cycle >= ? ORDER BY cycle LIMIT ?", (first, limit)
-    )
-    return [ReadingRow(*row) for row in rows]
+    columns = ", ".join(ReadingRow._fields)
+    query = f"SELECT {columns} FROM readings WHERE cycle >= ? ORDER BY cycle LIMIT ?"
+    return [ReadingRow(*row) for row in c.execute(query, (first, limit))]
 
 
 def of_vens(c: sqlite3.Connection, destination: str) -> list[tuple[int, str, int]]:
