@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import venlab as vl
@@ -18,7 +18,7 @@ from venlab.faults import KINDS, PRESETS, Fault, Faults
 NUMBERS = st.one_of(
     st.floats(0.001, 3600), st.integers(1, 3600), st.sampled_from([0.1 + 0.2, 0.001, 1e-3, 3600.0])
 )
-NAMES = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1)
+NAMES = st.text("aøÅ7 ;'\"\\#=/\u00a0", min_size=1, max_size=6)
 OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "stored": st.just(True),
     "sigma": st.floats(0, 5),
@@ -26,9 +26,9 @@ OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "down": NUMBERS,
     "lose": st.just("store"),
     "share": st.floats(0, 1),
-    "path": st.from_regex(r"/[!-~]{0,9}", fullmatch=True),
+    "path": st.text("/a;'\"\\#=%", max_size=6).map("/".__add__),
     "method": st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
-    "ven": st.one_of(NAMES, st.sampled_from(["Høje Taastrup", "a;b", "'", '"', "\\", "#x", " "])),
+    "ven": NAMES,
     "from": NUMBERS,
     "for": NUMBERS,
 }
@@ -56,7 +56,8 @@ def test_a_text_worked_by_hand() -> None:
     assert (busy.name, busy.stored, Fault("latency", 0.2).for_s) == ("503", False, math.inf)
 
 
-@given(st.lists(some_fault(), max_size=4), st.integers(0, 2**32 - 1))
+@given(st.lists(some_fault(), max_size=3), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
 def test_what_is_written_is_read_back(faults: list[Fault], seed: int) -> None:
     """Every kind with any options: text and back is the identity, and so is the text again."""
     ordered = Faults(tuple(faults), seed)
@@ -69,6 +70,7 @@ WORDS = [*KINDS, *PRESETS, "503", "=", ";", " ", "'", "share=", "0.5", "nan", "s
 
 
 @given(st.one_of(st.text(max_size=20), st.lists(st.sampled_from(WORDS)).map("".join)))
+@settings(deadline=None)
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No other error than ours, and what was read is written so that it is read as the same."""
     try:

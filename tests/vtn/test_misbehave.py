@@ -248,7 +248,7 @@ def test_a_seed_and_a_sequence_give_the_same_faults(vtn: Vtn) -> None:
 def test_a_window_opens_and_closes(vtn: Vtn) -> None:
     """Seconds since the order took hold; a lasting fault and one of requests alike."""
     began = time.monotonic()
-    vtn.misbehave("503 from=0.3 for=0.3 path=/events; repeat_reports from=0.3 for=0.3")
+    vtn.misbehave("503 from=0.5 for=1 path=/events; repeat_reports from=0.5 for=1")
 
     def holds() -> tuple[bool, bool]:
         refuses = vtn.ask("GET", "/health").json["refuses_repeated_names"]
@@ -256,9 +256,9 @@ def test_a_window_opens_and_closes(vtn: Vtn) -> None:
 
     assert holds() == (False, False)
     until(lambda: holds() == (True, True))
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - began >= 0.5
     until(lambda: holds() == (False, False))
-    assert time.monotonic() - began >= 0.6
+    assert time.monotonic() - began >= 1.5
 
 
 @pytest.mark.parametrize("named", ["Vejle", "vejle_town", "id"])
@@ -316,14 +316,14 @@ def test_a_restart_keeps_the_store(vtn: Vtn) -> None:
     assert vtn.post(content).status == 201
     with Raw(vtn.port) as idle, Raw(vtn.port) as waiting:
         assert idle.ask(vtn.operator, "GET", "/vens").status == 200
-        vtn.misbehave("silent path=/events; restart from=0.2 down=0.4")
+        vtn.misbehave("silent path=/events; restart from=0.2 down=0.8")
         began = time.monotonic()
         assert waiting.ask(vtn.operator, "GET", "/events").end == "reset"
         assert idle.ask(vtn.operator, "GET", "/vens").end == "reset"
     with pytest.raises(ConnectionRefusedError):
         Raw(vtn.port)
     until(lambda: listens(vtn.port))
-    assert time.monotonic() - began >= 0.4
+    assert time.monotonic() - began >= 0.8
     assert vtn.post(content).status == 409
     assert (
         vtn.post(token=vtn.vens["Vejle"]["auth_token"], content=vtn.report("Vejle")).status == 201
@@ -333,7 +333,7 @@ def test_a_restart_keeps_the_store(vtn: Vtn) -> None:
 def listens(port: int) -> bool:
     try:
         Raw(port).socket.close()
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused, or cut off just while it closes
         return False
     return True
 
@@ -341,10 +341,10 @@ def listens(port: int) -> bool:
 def test_what_a_restart_cuts_off_is_not_stored(vtn: Vtn) -> None:
     """A request that waits in its latency when the process is gone is gone too."""
     content = vtn.report()
-    vtn.misbehave("latency=0.3 path=/reports method=POST; restart from=0.1 down=0.05")
+    vtn.misbehave("latency=0.8 path=/reports method=POST; restart from=0.4 down=0.05")
     assert vtn.post(content).end == "reset"
     until(lambda: listens(vtn.port))
-    vtn.misbehave("latency=0.3 path=/programs")
+    vtn.misbehave("latency=0.6 path=/programs")
     assert vtn.ask("GET", "/programs").status == 200  # later than it would have been stored
     assert vtn.stored(content) == 0
 
@@ -387,7 +387,7 @@ def test_connections_too_many(vtn: Vtn) -> None:
 def test_a_restart_cures_exhaustion(vtn: Vtn) -> None:
     """It resets those that were not heard, and counts from nothing; other faults do not."""
     before = vtn.log()
-    vtn.misbehave("exhausted=1; restart from=0.3 down=0.05; repeat_vens from=0.6")
+    vtn.misbehave("exhausted=1; restart from=0.5 down=0.05; repeat_vens from=0.7")
     with Raw(vtn.port), Raw(vtn.port) as second:
         assert second.ask(vtn.operator, "GET", "/vens", wait_s=5).end == "reset"
     until(lambda: listens(vtn.port))  # this is the one
