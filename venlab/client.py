@@ -7,8 +7,6 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
-import msgspec
-
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
 from venlab.model import Event, Program, Resource, Status, Ven
 from venlab.outbox import Attempt
@@ -20,6 +18,7 @@ __all__ = ["Client"]
 
 T = TypeVar("T")
 PAGE = 1000
+MOST_ITEMS = 1_000_000  # in a list; the full fleet has 19,402 resources
 HEARD_PAGE = 5000
 
 
@@ -180,15 +179,17 @@ class Client:
             if len(found) == known or len(page) < PAGE:
                 return list(found.values())
             skip += len(page)
+            if skip > MOST_ITEMS:
+                raise NotAVtn(f"to {purpose} never ends: {skip:,} and more", "check vtn_url")
 
     async def _ask(self, purpose: str, call: Call[T], ven: str = "", speaker: str = "") -> T:
         """Send a call and read its answer; an answer we cannot use is an error."""
         answer = await self._send(purpose, call, ven, speaker)
-        if not 200 <= answer.status < 300 and answer.status not in call.also:
+        if not call.takes(answer.status):
             raise self._refusal(purpose, answer)
         try:
             return call.read(answer.status, answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (ValueError, ArithmeticError, RecursionError) as error:
             raise NotAVtn(
                 f"the answer to {call.method} {call.path.partition('?')[0]} "
                 f"(status {answer.status}) is not what a VTN says: {error}",
@@ -211,7 +212,7 @@ class Client:
             latency_ms = (time.perf_counter() - began) * 1000
             size = len(call.body)
             self._note(Attempt(time.time(), purpose, ven, status, latency_ms, size, problem))
-        return answer
+        return answer if call.takes(answer.status) else answer.hiding(token.reveal())
 
     def _refusal(self, purpose: str, answer: Answer) -> VtnError:
         words = self.dialect.explain(answer.body)
@@ -220,6 +221,12 @@ class Client:
             return AccessDenied(
                 said,
                 "name its token in the environment variable VENLAB_TOKEN",
+                status=answer.status,
+            )
+        if 300 <= answer.status < 400:
+            return NotAVtn(
+                said,
+                "redirects are not followed: name the VTN itself in vtn_url",
                 status=answer.status,
             )
         if answer.may_heal:

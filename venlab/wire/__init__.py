@@ -32,6 +32,10 @@ class Call(Generic[T]):
     body: bytes = b""
     also: tuple[int, ...] = ()
 
+    def takes(self, status: int) -> bool:
+        """Tell whether an answer of that status is read; any other is a refusal."""
+        return 200 <= status < 300 or status in self.also
+
 
 class Registered(NamedTuple):
     """What the VTN answers to a registration: its id, and a token where it gives one."""

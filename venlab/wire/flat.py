@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from venlab.errors import DataError
+from venlab.errors import DataError, plain
 from venlab.model import Event, Program, Resource, Signal, Status, Ven
 from venlab.wire import Call, Draft, Heard, LoadName, Registered
 from venlab.wire.flat_shapes import (
     Attribute,
     EventRequest,
     Interval,
+    Name,
     Payload,
     ProgramRequest,
     ReportRequest,
@@ -32,13 +33,19 @@ from venlab.wire.flat_shapes import (
 __all__ = ["Flat", "FlatWriter"]
 
 
+# An id goes into paths and bodies: an empty, endless or unprintable one would break them.
+_Id = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+_Version = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+_Kw = Annotated[float, Meta(ge=-1e9, le=1e9)]  # a terawatt
+
+
 class _Registration(Struct):
-    id: str
+    id: _Id
     auth_token: str = ""
 
 
 class _ResourceAnswer(Struct):
-    id: str
+    id: _Id
     resource_name: str
     ven_name: str = ""
     resource_type: str = "building"
@@ -46,18 +53,18 @@ class _ResourceAnswer(Struct):
 
 
 class _ProgramAnswer(Struct):
-    id: str
+    id: _Id
     program_name: str = ""
 
 
 class _EventAnswer(Struct):
-    id: str
+    id: _Id
     event_name: str
     start_date: datetime
     end_date: datetime
     program_id: str = ""
     status: str = ""
-    modification_number: int = 0
+    modification_number: _Version = 0
     signal: SignalBody | None = None
     targets: list[str] | None = None
 
@@ -68,7 +75,7 @@ class _ResponseAnswer(Struct):
 
 
 class _HeardPayload(Struct, gc=False):
-    values: list[float]
+    values: list[_Kw]
 
 
 class _HeardInterval(Struct, gc=False):
@@ -76,7 +83,7 @@ class _HeardInterval(Struct, gc=False):
 
 
 class _HeardReport(Struct, gc=False):
-    report_name: str
+    report_name: Name
     intervals: list[_HeardInterval]
 
 
@@ -94,6 +101,7 @@ class _Problem(Struct):
 
 
 T = TypeVar("T")
+_LONGEST_PROBLEM = 2**18  # bytes; what is cut there is JSON no more
 _MARK = "\x7f"  # no name holds one, and JSON leaves it as it is: a rendered body splits there
 
 
@@ -125,7 +133,7 @@ class Flat:
     def health(self) -> Call[str]:
         """Ask whether the VTN is well (extension)."""
         read = _reader(_Health)
-        return Call("GET", "/health", lambda status, body: read(status, body).status)
+        return Call("GET", "/health", lambda status, body: plain(read(status, body).status))
 
     def register_ven(self, name: str, client_name: str) -> Call[Registered]:
         """Register a VEN; a repeated name answers 409 with the id it has."""
@@ -210,13 +218,13 @@ class Flat:
     def explain(self, body: bytes) -> str:
         """Return the VTN's words for a refusal, field by field."""
         try:
-            detail = _read_problem(0, body).detail
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # Somebody who is no VTN: a page, most often; its words without its tags.
-            return " ".join(re.sub(r"<[^>]*>", " ", body[:500].decode("utf-8", "replace")).split())
-        if isinstance(detail, str):
-            return detail
-        return "; ".join(f"{'.'.join(map(str, d.loc))}: {d.msg}" for d in detail)
+            detail = _read_problem(0, body[:_LONGEST_PROBLEM]).detail
+        except (ValueError, RecursionError):
+            # Somebody who is no VTN, or has no end: a page, most often; its words without its tags.
+            return plain(re.sub(r"<[^>]*>", " ", body[:500].decode("utf-8", "replace")))
+        if not isinstance(detail, str):
+            detail = "; ".join(f"{'.'.join(map(str, d.loc))}: {d.msg}" for d in detail)
+        return plain(detail)
 
     def writer(self, ven: Ven, loads: Sequence[LoadName], run_id: str) -> FlatWriter:
         """Return what writes a VEN's reports, one a load."""
@@ -314,7 +322,7 @@ def _event_of(answer: _EventAnswer) -> Event:
     asked = answer.signal
     return Event(
         id=answer.id,
-        name=answer.event_name,
+        name=plain(answer.event_name),
         program_id=answer.program_id,
         start=_aware(answer.start_date),
         end=_aware(answer.end_date),
@@ -361,4 +369,4 @@ def _heard(status: int, body: bytes) -> list[Heard]:
 
 
 def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
