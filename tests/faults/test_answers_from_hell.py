@@ -160,6 +160,16 @@ async def test_what_is_odd_and_an_answer(carrier: Carrier, name: str) -> None:
     await asked(carrier, Script(scripts.AN_ANSWER[name]), None, 200)
 
 
+async def test_an_answer_that_was_not_asked_for_acknowledges_nothing(carrier: Carrier) -> None:
+    """A 201 behind another answer is not what the VTN says to the report that comes next."""
+    async with hell(Script(answer(WELL) + answer(b"{}", "201 Created"))) as server:
+        client = client_of(carrier, server.url)
+        assert await client.health() == "ok"
+        server.script = Script(answer(b"{}", "422 No"))
+        assert (await client.post_report(VEN, b"{}")).status == 422
+        await client.close()
+
+
 @pytest.mark.parametrize("name", scripts.REFUSALS)
 async def test_refusals(carrier: Carrier, name: str) -> None:
     """An error in a short printable line that does not repeat what we sent."""
