@@ -8,8 +8,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
-import msgspec
-
 from venlab.auth import FLEET, ClientCredentials, Given, Headers, Token, Tokens
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
 from venlab.model import Event, Program, Resource, Status, Ven
@@ -23,6 +21,7 @@ __all__ = ["Client"]
 
 T = TypeVar("T")
 PAGE = 1000
+MOST_ITEMS = 1_000_000  # in a list; the full fleet has 19,402 resources
 HEARD_PAGE = 5000
 
 
@@ -218,15 +217,17 @@ class Client:
             if len(found) == known or len(page) < PAGE:
                 return list(found.values())
             skip += len(page)
+            if skip > MOST_ITEMS:
+                raise NotAVtn(f"to {purpose} never ends: {skip:,} and more", "check vtn_url")
 
     async def _ask(self, purpose: str, call: Call[T], ven: str = "", speaker: str = "") -> T:
         """Send a call and read its answer; an answer we cannot use is an error."""
         answer = await self._send(purpose, call, ven, speaker)
-        if not 200 <= answer.status < 300 and answer.status not in call.also:
+        if not call.takes(answer.status):
             raise self._refusal(purpose, answer)
         try:
             return call.read(answer.status, answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (ValueError, ArithmeticError, RecursionError) as error:
             raise NotAVtn(
                 f"the answer to {call.method} {call.path.partition('?')[0]} "
                 f"(status {answer.status}) is not what a VTN says: {error}",
@@ -255,7 +256,8 @@ class Client:
         if token.secret:
             headers["authorization"] = f"Bearer {token.secret.reveal()}"
         sending = self._transport.send(call.method, call.path, call.body, headers)
-        return await self._noted(sending, purpose, ven, len(call.body))
+        answer = await self._noted(sending, purpose, ven, len(call.body))
+        return answer if call.takes(answer.status) else answer.hiding(token.secret.reveal())
 
     async def _renew(self, speaker: str) -> Given:
         if speaker == FLEET and self._source:
@@ -284,6 +286,9 @@ class Client:
             token = "name its token in the environment variable VENLAB_TOKEN"
             remedy = self._source.remedy if self._source else token
             return AccessDenied(said, remedy, status=answer.status)
+        if 300 <= answer.status < 400:
+            remedy = "redirects are not followed: name the VTN itself in vtn_url"
+            return NotAVtn(said, remedy, status=answer.status)
         if answer.may_heal:
             asked_s = asked_wait_s(answer)
             return NoAnswer(said, "try again later", status=answer.status, retry_after_s=asked_s)

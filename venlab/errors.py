@@ -29,6 +29,7 @@ __all__ = [
     "StoreError",
     "VenlabError",
     "VtnError",
+    "plain",
 ]
 
 
@@ -76,19 +77,38 @@ class StoreError(VenlabError):
     """The run file cannot be written, opened or trusted."""
 
 
+def plain(words: str, longest: int = 1000) -> str:
+    r"""Return what a stranger said as it may be shown: on one line, printable, not too long.
+
+    Parameters
+    ----------
+    words : str
+        What was said.
+    longest : int
+        Characters that are kept.
+
+    Examples
+    --------
+    >>> plain("down \x1b[31m for\r\n repair"), plain("a very long story", 6)
+    ('down [31m for repair', 'a very…')
+    """
+    shown = "".join(c if c.isprintable() else " " for c in words[:longest])
+    return " ".join(shown.split()) + "…" * (len(words) > longest)
+
+
 class VtnError(VenlabError):
     """Something about the VTN we talk to.
 
     Parameters
     ----------
     problem, remedy : str
-        As in `VenlabError`.
+        As in `VenlabError`; the problem may hold a stranger's words.
     status : int, optional
         The HTTP status, where there was an answer.
     """
 
     def __init__(self, problem: str, remedy: str = "", *, status: int | None = None) -> None:
-        super().__init__(problem, remedy)
+        super().__init__(plain(problem), remedy)
         self.status = status
 
 

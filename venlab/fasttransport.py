@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop, Semaphore, get_running_loop
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
-from venlab.errors import ConfigError, NoAnswer
-from venlab.transport import Answer, is_loopback
+from venlab.errors import ConfigError
+from venlab.transport import MAX_ANSWER, Answer, answered, is_loopback, unanswered
 from venlab.urls import checked_url
 
 if TYPE_CHECKING:
@@ -24,9 +26,9 @@ class FastTransport:
     base_url : str
         Where paths are appended.
     in_flight : int
-        Requests at the same time.
+        Requests at the same time, in one loop.
     timeout_s : float
-        Longest wait for a whole answer [s].
+        Longest wait for a whole answer, from when a connection is free [s].
 
     Raises
     ------
@@ -56,7 +58,11 @@ class FastTransport:
                 .user_agent("venlab")
                 .follow_redirects(False)  # a token is for one host
                 .referer(False)
-                .max_connections(in_flight)
+                .gzip(False)
+                .brotli(False)
+                .zstd(False)
+                .deflate(False)
+                .default_headers({"accept-encoding": "identity"})
                 .pool_max_idle_per_host(in_flight)
                 .timeout(timedelta(seconds=timeout_s))
             )
@@ -64,6 +70,9 @@ class FastTransport:
 
         self._build = build  # a builder builds once, and who was closed may be used again
         self._client: Client | None = None
+        # Not the builder's max_connections: with that, who waits in line is on the clock already.
+        self._in_flight = in_flight
+        self._lines: WeakKeyDictionary[AbstractEventLoop, Semaphore] = WeakKeyDictionary()
 
     async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request.
@@ -79,11 +88,14 @@ class FastTransport:
         if body:
             request = request.body_bytes(body)
         try:
-            response = await request.build().send()
-            content = bytes(await response.bytes())
+            async with self._line(), request.build_streamed() as response:
+                content = bytes(await response.body_reader.read(MAX_ANSWER + 1) or b"")
         except self._failure as error:
-            raise NoAnswer(f"no answer from {self._base_url}: {_cause(error)}") from None
-        return Answer(response.status, response.headers, content)
+            raise unanswered(self._base_url, _cause(error), headers) from None
+        return answered(self._base_url, headers, response.status, response.headers, content)
+
+    def _line(self) -> Semaphore:
+        return self._lines.setdefault(get_running_loop(), Semaphore(self._in_flight))
 
     async def close(self) -> None:
         """Close all connections."""

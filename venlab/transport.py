@@ -9,9 +9,9 @@ import ssl
 import warnings
 import weakref
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -20,7 +20,17 @@ import httpx
 from venlab.errors import NoAnswer
 from venlab.urls import checked_url
 
-__all__ = ["Answer", "HttpxTransport", "Transport", "is_loopback"]
+__all__ = [
+    "MAX_ANSWER",
+    "Answer",
+    "HttpxTransport",
+    "Transport",
+    "answered",
+    "is_loopback",
+    "unanswered",
+]
+
+MAX_ANSWER = 32 * 2**20  # bytes; our own VTN's longest page is half of it, one of 5,000 loads 3 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +46,19 @@ class Answer:
         """Whether the same request may be taken later: 408, 425, 429 and 5xx."""
         return self.status in (408, 425, 429) or self.status >= 500
 
+    def hiding(self, token: str) -> Answer:
+        """Return the answer as it may be shown: some servers repeat what they were sent."""
+        if not token or token.encode() not in self.body:
+            return self
+        return replace(self, body=self.body.replace(token.encode(), b"***"))
+
 
 class Transport(Protocol):
-    """The seam another HTTP library can fill: right in whichever loop calls it."""
+    """The seam another HTTP library can fill: right in whichever loop calls it.
+
+    It asks for bodies as they are and hands them over as they came, follows no redirect, and ends
+    what takes longer than its time or is longer than `MAX_ANSWER`.
+    """
 
     async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request and return the answer, whatever its status; NoAnswer if none came."""
@@ -64,6 +84,23 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"  # and not 127.example.org
 
 
+def answered(
+    url: str, sent: Mapping[str, str], status: int, headers: Mapping[str, str], body: bytes
+) -> Answer:
+    """Return what came as an answer; NoAnswer if it is none, or longer than it may be."""
+    if status < 200:
+        raise unanswered(url, f"status {status} ends nothing", sent)
+    if len(body) > MAX_ANSWER:
+        raise unanswered(url, f"it is longer than {MAX_ANSWER} bytes", sent)
+    return Answer(status, headers, body)
+
+
+def unanswered(url: str, reason: str, sent: Mapping[str, str]) -> NoAnswer:
+    """Return the error; its reason may repeat what was sent, which is not for everybody."""
+    token = sent.get("authorization", "").rpartition(" ")[2]
+    return NoAnswer(f"no answer from {url}: {reason.replace(token, '***') if token else reason}")
+
+
 class HttpxTransport:
     """HTTP by httpx, one pool of connections for each running loop.
 
@@ -74,7 +111,7 @@ class HttpxTransport:
     in_flight : int
         Connections, so requests at the same time, in one loop; httpx slows down past 8.
     timeout_s : float
-        Longest wait to connect, write or read [s].
+        Longest wait for a whole answer, from when a connection is free [s].
     app : ASGI app, optional
         An in-process VTN that is called instead of the network.
 
@@ -94,8 +131,9 @@ class HttpxTransport:
     ) -> None:
         self._base_url = checked_url(base_url)
         self._in_flight = in_flight
-        timeout = httpx.Timeout(timeout_s, pool=None)
-        self._extensions = {"timeout": timeout.as_dict()}
+        self._timeout_s = timeout_s
+        # A handshake that is cancelled leaves its socket open: it ends by itself, a bit earlier.
+        self._extensions = {"timeout": {"connect": 0.9 * timeout_s}}
         self._app = app
         self._pools: _Pools = {}
         base = self._base_url  # not self: a circle would put off the end of what is open
@@ -117,35 +155,42 @@ class HttpxTransport:
             method,
             self._url(path),
             content=body or None,
-            headers={"user-agent": "venlab", **headers},
+            headers={"user-agent": "venlab", "accept-encoding": "identity", **headers},
             extensions=self._extensions,
         )
+        pool, free = await self._pool()
         try:
-            response = await (await self._pool()).handle_async_request(request)
-            try:
-                content = await response.aread()
-            finally:
-                await response.aclose()
-        except (httpx.TransportError, httpx.DecodingError) as error:
-            reason = str(error) or type(error).__name__
-            raise NoAnswer(f"no answer from {self._base_url}: {reason}") from None
-        return Answer(response.status_code, response.headers, content)
+            # One clock for all of it: a wait for each byte would last as long as bytes drip.
+            async with free, asyncio.timeout(self._timeout_s):
+                response = await pool.handle_async_request(request)
+                try:
+                    content = await _read(response)
+                    if _more_came(response):
+                        await response.extensions["network_stream"].aclose()
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            raise unanswered(self._base_url, f"not within {self._timeout_s:g} s", headers) from None
+        except httpx.TransportError as error:
+            # No variable for the reason: a traceback that shows values would show it uncut.
+            raise unanswered(self._base_url, str(error) or type(error).__name__, headers) from None
+        return answered(self._base_url, headers, response.status_code, response.headers, content)
 
     async def close(self) -> None:
         """Close the running loop's connections, and those of loops that are no more."""
         if owned := self._pools.get(asyncio.get_running_loop()):
-            await owned[1].aclose()
+            await owned.owner.aclose()
         _drop(self._pools)
 
-    async def _pool(self) -> httpx.AsyncBaseTransport:
+    async def _pool(self) -> tuple[httpx.AsyncBaseTransport, asyncio.Semaphore]:
         loop = asyncio.get_running_loop()
-        if owned := self._pools.get(loop):
-            return owned[0]
-        _drop(self._pools)
-        pool = self._new_pool()
-        self._pools[loop] = pool, _owner(self._pools, pool)
-        await anext(self._pools[loop][1])
-        return pool
+        owned = self._pools.get(loop)
+        if owned is None:
+            _drop(self._pools)
+            pool, free = self._new_pool(), asyncio.Semaphore(self._in_flight)
+            owned = self._pools[loop] = _Pool(pool, free, _owner(self._pools, pool))
+            await anext(owned.owner)
+        return owned.pool, owned.free
 
     def _new_pool(self) -> httpx.AsyncBaseTransport:
         if self._app:
@@ -164,7 +209,36 @@ class HttpxTransport:
         return getproxies().get(parts.scheme)
 
 
-_Pools = dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncBaseTransport, AsyncGenerator[None]]]
+class _Pool(NamedTuple):
+    pool: httpx.AsyncBaseTransport
+    free: asyncio.Semaphore  # connections; who waits for one is not on the clock yet
+    owner: AsyncGenerator[None]
+
+
+_Pools = dict[asyncio.AbstractEventLoop, _Pool]
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """Read a body as it came: nothing is decompressed, and the rest of a long one is left."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    body = bytearray()
+    async for part in response.stream:
+        body += part
+        if len(body) > MAX_ANSWER:
+            break
+    return bytes(body)
+
+
+def _more_came(response: httpx.Response) -> bool:
+    """Tell whether bytes came after the answer: httpx would read them as the next one's.
+
+    A report could count as acknowledged by what was said of the one before. Only the HTTP/1
+    parser knows, and there is no public way to it.
+    """
+    stream: Any = response.stream
+    for inner in ("_httpcore_stream", "_stream", "_connection", "_h11_state"):
+        stream = getattr(stream, inner, None)
+    return bool(stream and stream.trailing_data[0])
 
 
 async def _owner(pools: _Pools, pool: httpx.AsyncBaseTransport) -> AsyncGenerator[None]:

@@ -172,7 +172,7 @@ class Store:
 
 def _open(path: Path | str) -> sqlite3.Connection:
     # Nothing but the loop's own thread uses it, yet that thread may not be the one that opens it.
-    db = sqlite3.connect(path, _BUSY_S, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         known = db.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION_ID

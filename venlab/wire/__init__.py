@@ -43,6 +43,10 @@ class Call(Generic[T]):
     body: bytes = b""
     also: tuple[int, ...] = ()
 
+    def takes(self, status: int) -> bool:
+        """Tell whether an answer of that status is read; any other is a refusal."""
+        return 200 <= status < 300 or status in self.also
+
 
 class Health(NamedTuple):
     """What a VTN says of itself: how it is, and whether it takes a report's name once only."""

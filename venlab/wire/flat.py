@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from venlab.errors import DataError
+from venlab.errors import DataError, plain
 from venlab.model import Event, Program, Resource, Signal, Status, Ven
 from venlab.secret import Secret
 from venlab.wire import Call, Draft, Health, Heard, LoadName, Registered
@@ -44,6 +44,7 @@ __all__ = ["Flat", "FlatWriter"]
 
 
 T = TypeVar("T")
+_LONGEST_PROBLEM = 2**18  # bytes; what is cut there is JSON no more
 _MARK = "\x7f"  # no name holds one, and JSON leaves it as it is: a rendered body splits there
 
 
@@ -173,7 +174,7 @@ class Flat:
         """Tell whether this is what a VTN says of a report that it has taken: nothing, or JSON."""
         try:
             return not body or bool(_read_receipt(0, body))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return False
 
     def readdress(self, body: bytes, ven: Ven) -> bytes:
@@ -188,13 +189,13 @@ class Flat:
     def explain(self, body: bytes) -> str:
         """Return the VTN's words for a refusal, field by field."""
         try:
-            detail = _read_problem(0, body).detail
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # Somebody who is no VTN: a page, most often; its words without its tags.
-            return " ".join(re.sub(r"<[^>]*>", " ", body[:500].decode("utf-8", "replace")).split())
-        if isinstance(detail, str):
-            return detail
-        return "; ".join(f"{'.'.join(map(str, d.loc))}: {d.msg}" for d in detail)
+            detail = _read_problem(0, body[:_LONGEST_PROBLEM]).detail
+        except (ValueError, RecursionError):
+            # Somebody who is no VTN, or has no end: a page, most often; its words without its tags.
+            return plain(re.sub(r"<[^>]*>", " ", body[:500].decode("utf-8", "replace")))
+        if not isinstance(detail, str):
+            detail = "; ".join(f"{'.'.join(map(str, d.loc))}: {d.msg}" for d in detail)
+        return plain(detail)
 
     def writer(self, ven: Ven, loads: Sequence[LoadName], run_id: str) -> FlatWriter:
         """Return what writes a VEN's reports, one a load."""
@@ -274,7 +275,7 @@ def _render(ven: Ven, load: LoadName, name: str) -> list[bytes]:
 
 def _health(status: int, body: bytes) -> Health:
     answer = _read_health(status, body)
-    return Health(answer.status, answer.refuses_repeated_names)
+    return Health(plain(answer.status), answer.refuses_repeated_names)
 
 
 def _names(body: bytes) -> set[str]:
@@ -305,7 +306,7 @@ def _event_of(answer: EventAnswer) -> Event:
     asked = answer.signal
     return Event(
         id=answer.id,
-        name=answer.event_name,
+        name=plain(answer.event_name),
         program_id=answer.program_id,
         start=_aware(answer.start_date),
         end=_aware(answer.end_date),
@@ -352,4 +353,4 @@ def _heard(status: int, body: bytes) -> list[Heard]:
 
 
 def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from venlab.secret import SENDABLE
-from venlab.wire.flat_shapes import ResourceStatus, SignalBody
+from venlab.wire.flat_shapes import Name, ResourceStatus, SignalBody
 
 __all__ = [
     "EventAnswer",
@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+# An id goes into paths and bodies: an empty, endless or unprintable one would break them.
+_Id = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+_Version = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+_Kw = Annotated[float, Meta(ge=-1e9, le=1e9)]  # a terawatt
 _AuthToken = Annotated[str, Meta(pattern=SENDABLE)]
 
 
@@ -39,14 +43,14 @@ class RenewalAnswer(Struct):
 class RegistrationAnswer(Struct):
     """A VEN or resource that is registered, or was."""
 
-    id: str
+    id: _Id
     auth_token: _AuthToken = ""
 
 
 class ResourceAnswer(Struct):
     """A resource in a list."""
 
-    id: str
+    id: _Id
     resource_name: str
     ven_name: str = ""
     resource_type: str = "building"
@@ -56,20 +60,20 @@ class ResourceAnswer(Struct):
 class ProgramAnswer(Struct):
     """A program in a list."""
 
-    id: str
+    id: _Id
     program_name: str = ""
 
 
 class EventAnswer(Struct):
     """An event."""
 
-    id: str
+    id: _Id
     event_name: str
     start_date: datetime
     end_date: datetime
     program_id: str = ""
     status: str = ""
-    modification_number: int = 0
+    modification_number: _Version = 0
     signal: SignalBody | None = None
     targets: list[str] | None = None
 
@@ -84,7 +88,7 @@ class ResponseAnswer(Struct):
 class HeardPayloadAnswer(Struct, gc=False):
     """Values of a report that is read back."""
 
-    values: list[float]
+    values: list[_Kw]
 
 
 class HeardIntervalAnswer(Struct, gc=False):
@@ -96,7 +100,7 @@ class HeardIntervalAnswer(Struct, gc=False):
 class HeardReportAnswer(Struct, gc=False):
     """A report that is read back."""
 
-    report_name: str
+    report_name: Name
     intervals: list[HeardIntervalAnswer]
 
 
