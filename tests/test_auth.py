@@ -580,7 +580,7 @@ async def test_a_ven_that_is_forgotten_speaks_with_the_fleets_token() -> None:
     ("renewal", "status", "words"),
     [
         ((405, b"no such call"), 401, "who are you"),  # the VTN's own answer
-        ((403, b'{"detail": "not the fleet"}'), 401, "not the fleet.*VENLAB_TOKEN"),
+        ((403, b'{"detail": "not the fleet"}'), 401, r"not the \*\*\*.*VENLAB_TOKEN"),
         ((200, b'{"auth_token": "own\\n"}'), 401, "auth_token"),
         ((200, b"{}"), 401, "auth_token"),
         ((200, b'{"auth_token": "own3"}'), 401, "who are you"),

@@ -349,7 +349,7 @@ async def test_the_lost_answer_is_remembered_across_cycles(tmp_path: Path) -> No
 
     async with bench(tmp_path, reply) as b:
         await b.put(0, "a")
-        assert await b.send() == Counts(waiting=1)
+        await b.send()
         await b.put(1, "b")
         assert await b.drained() == Counts(acknowledged=2)
 

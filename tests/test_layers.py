@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "venlab"
 # A module may import from its own row and from those above it, never in a circle.
 LAYERS = """
     errors secret platforms
-    clock calendar durations model draws tasks runlog urls faults
+    clock calendar durations model draws tasks runlog urls faults ratewatch
     config
     wire profiles timeline tables
     fleet response prices transport fasttransport retry pace

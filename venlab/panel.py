@@ -115,7 +115,9 @@ def _tiles(lab: Lab, status: Status) -> Iterator[str]:
     yield _tile("Measured", f"{measured:,}", f"of {expected:,}" if expected else "readings")
     rate = _rate(acknowledged, measured)
     yield _tile("Acknowledged", f"{acknowledged:,}", f"success rate {rate}")
-    yield _tile("Waiting", f"{waiting:,}", "", "" if status.vtn_up else "warn")
+    again = 0 if status.retried is None else int(status.retried.sum())
+    repeated = f"{again:,} sent again" if again else ""
+    yield _tile("Waiting", f"{waiting:,}", repeated, "" if status.vtn_up else "warn")
     yield _tile("Rejected", f"{rejected:,}", "", "bad" if rejected else "")
     yield _tile("Lag", f"{status.lag_s:.2f} s", "behind schedule", late)
 

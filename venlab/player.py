@@ -26,6 +26,7 @@ from venlab.eventwatch import EventWatch
 from venlab.fleet import END_USES, Fleet
 from venlab.model import Event
 from venlab.outbox import Outbox
+from venlab.ratewatch import RateWatch
 from venlab.report import Formatter
 from venlab.roster import Roster
 from venlab.runfile import ReadingRow, TickRow
@@ -144,7 +145,7 @@ class Player:
         self._end = simulator.time_of(config.steps)
         self._ticks = self._agenda.ticks()
         self._cycle = 0
-        self._notice = ""
+        self._rate = RateWatch(0, config.report_every_s)
         self._lag_s = 0.0
         self._ven_of_load = np.repeat(fleet.resource_ven, len(END_USES))
         self._measured = np.zeros(fleet.n_vens, np.int64)
@@ -162,9 +163,9 @@ class Player:
             Kind.HEARTBEAT: partial(self._polled, self._heartbeat),
         }
         at_s = await self._catch_up()
-        self._notice = behind(self._config, 6 * int(self._roster.approved.sum()))
-        if self._notice:
-            log.warning("%s", self._notice)
+        a_cycle = len(END_USES) * int(self._roster.approved.sum())
+        self._rate = RateWatch(a_cycle, self._config.report_every_s)
+        self._rate.expect(self._config.rate_per_s, self.clock.speed)
         self.clock.begin(at_s)
         async with aclosing(self._agenda.play(self.clock, self._ticks)) as ticks:
             async for tick, lag_s, skip in ticks:
@@ -263,7 +264,7 @@ class Player:
             self._vtn_up and self._delivery.reachable,
             tuple(self._power_kw),
             self._watch.recent,
-            problem or self._delivery.problem or self._notice,
+            problem or self._delivery.problem or self._rate.notice,
             self._delivery.retried.copy(),
         )
 
@@ -329,11 +330,18 @@ class Player:
         return blake2b(self._last_kw.tobytes(), digest_size=16).digest()
 
     async def _send(self, tick: Tick) -> None:
+        self._look_at_rate()
         last = tick.n + 1 == self._agenda.cycles
         whole_s = 0.0 if last else self._config.report_every_s / self.clock.speed
         self._delivery.kick(tick.n, self._config.spread * whole_s)
         if self._in_step:
             await self._delivery.settled()
+
+    def _look_at_rate(self) -> None:
+        settled = int((self._delivery.acknowledged + self._delivery.rejected).sum())
+        waiting = int(self._measured.sum()) - settled
+        there = self.clock.waits and self._delivery.reachable
+        self._rate.look(settled, waiting if there else 0, self.clock.speed)
 
     def _new_formatter(self) -> Formatter:
         vens, ids = self._roster.vens, self._roster.resource_ids
@@ -357,26 +365,6 @@ class Player:
     def _say_cycle(self, sent: int) -> None:
         resources = int(self._roster.approved.sum())
         log.info("Report generation complete: %d reports sent for %d resources", sent, resources)
-
-
-def behind(config: LabConfig, reports: int) -> str:
-    """Return what is to be said where a schedule asks for more requests than the rate limit gives.
-
-    Examples
-    --------
-    >>> from venlab.config import params
-    >>> behind(params(speed=1.0, rate_per_s=50.0), 1656)[:61]
-    'the schedule asks for 110 reports a second, rate_per_s allows'
-    """
-    asked = reports * config.speed / config.report_every_s
-    if not np.isfinite(asked) or asked <= config.rate_per_s:
-        return ""
-    return (
-        f"the schedule asks for {asked:.0f} reports a second, rate_per_s allows"
-        f" {config.rate_per_s:g}: readings will wait longer and longer. Lower the speed to"
-        f" {config.speed * config.rate_per_s / asked:.2g}, play fewer VENs, or raise"
-        " report_every_s or rate_per_s"
-    )
 
 
 def _other_values(cycle: int, said: str) -> StoreError:
