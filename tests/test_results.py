@@ -16,7 +16,7 @@ from venlab.fleet import Fleet
 from venlab.lab import Lab
 from venlab.outbox import Outbox
 from venlab.results import RUN_FILE, SUMMARY_KEYS, Results
-from venlab.runfile import ReadingRow, Settled
+from venlab.runfile import Attempt, Outage, ReadingRow, Settled
 from venlab.wire.flat import FlatWriter
 
 REPORT = report("a")._replace(watt_s=900)
@@ -111,3 +111,42 @@ def test_a_reader_beside_the_writer(tmp_path: Path) -> None:
         c.execute("COMMIT")
     assert Results(tmp_path).about == {"run_id": "r"}
     box.close()
+
+
+async def test_what_it_took(tmp_path: Path) -> None:
+    """Two reports at the first attempt, one at the third, one refused: worked by hand."""
+    Fleet.reference(7).only(1).to_csv(tmp_path / "fleet.csv")
+    box = Outbox(tmp_path / RUN_FILE)
+    await box.append(row(0, measured=4), [report(name) for name in "abcd"])
+    a, b, c, d = await box.take(4)
+    box.settle([Settled(a.id, "acknowledged", 201, attempts=1)])
+    box.settle([Settled(b.id, "acknowledged", 201, attempts=1)])
+    box.settle([Settled(c.id, "acknowledged", 409, attempts=3, unanswered=2)])
+    box.settle([Settled(d.id, "rejected", 422, attempts=1)])
+    for status, latency_ms in ((201, 4.0), (201, 6.0), (None, 50.0), (503, 2.0), (422, 3.0)):
+        box.note_attempt(Attempt(1e9, "report", "Aabenraa", status, latency_ms, 400))
+    box.note_outage(Outage(1e9, 1e9 + 4, 1e9 + 7, "no answer"))
+    await box.keep_heard([(name, 1, 1) for name in "abc"], anew=True)
+    await box.flush()
+    box.close()
+    results = Results(tmp_path)
+    (of_ven,) = results.by_ven.to_dict("records")
+    assert {name: of_ven[name] for name in ("attempts", "retried", "rejected", "heard")} == {
+        "attempts": 6,
+        "retried": 2,
+        "rejected": 1,
+        "heard": 3,
+    }
+    summary = results.summary()
+    assert (summary["attempts"], summary["retried"], summary["outages"]) == (6, 2, 1)
+    assert (summary["outage_s"], summary["catch_up_s"]) == (4.0, 3.0)
+    assert results.outages["catch_up_s"].tolist() == [3.0]
+    assert results.latency["requests"].to_dict() == {
+        "no answer": 1,
+        "refused": 1,
+        "taken": 2,
+        "to be tried again": 1,
+    }
+    assert results.latency.loc["taken", "p50_ms"] == 5.0
+    backlog = results.backlog
+    assert (backlog.iloc[0], backlog.iloc[-1], backlog.max()) == (4, 0, 4)
