@@ -21,7 +21,7 @@ LAYERS = """
     config
     wire profiles timeline tables
     fleet response prices transport fasttransport retry pace
-    simulator report auth client runfile outbox circuit sender vtn
+    simulator report auth client runfile outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume
     runreader results audit player opening link
     lab

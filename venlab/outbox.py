@@ -7,6 +7,7 @@ import json
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -32,6 +33,7 @@ __all__ = ["Outbox"]
 T = TypeVar("T")
 _Work = tuple[Callable[[sqlite3.Connection], object], Future[Any]]
 
+RECENT = 512
 ATTEMPTS_AT_ONCE = 256  # a wake-up of the writer for each request would cost as much as sending it
 
 
@@ -65,6 +67,7 @@ class Outbox:
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._attempts: list[Attempt] = []
+        self.recent: deque[Attempt] = deque(maxlen=RECENT)  # requests, for a live view
         opened: Future[None] = Future()
         self._thread = threading.Thread(
             target=self._own, args=(durability, opened), name="venlab-outbox", daemon=True
@@ -118,6 +121,7 @@ class Outbox:
     def note_attempt(self, attempt: Attempt) -> None:
         """Keep how a request went, together with others; `flush` does not wait for more."""
         self._attempts.append(attempt)
+        self.recent.append(attempt)
         if len(self._attempts) >= ATTEMPTS_AT_ONCE:
             self._write_attempts()
 

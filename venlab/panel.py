@@ -86,7 +86,7 @@ def head(lab: Lab, status: Status, problem: str = "") -> str:
         + "</div>"
         + (f'<div class="vl-notice">{escape(trouble)}</div>' if trouble else "")
         + _bar(*(int(counts.sum()) for counts in _counts(lab, status)))
-        + f'<div class="vl-tiles">{"".join(_tiles(lab, status))}</div></div>'
+        + f'<div class="vl-tiles">{"".join(_tiles(lab, status))}</div>{_failed(status)}</div>'
     )
 
 
@@ -120,6 +120,16 @@ def _tiles(lab: Lab, status: Status) -> Iterator[str]:
     yield _tile("Waiting", f"{waiting:,}", repeated, "" if status.vtn_up else "warn")
     yield _tile("Rejected", f"{rejected:,}", "", "bad" if rejected else "")
     yield _tile("Lag", f"{status.lag_s:.2f} s", "behind schedule", late)
+
+
+def _failed(status: Status) -> str:
+    """Say how many of the last requests were not taken, by outcome, with their median latency."""
+    failed = [each for each in status.answers if each.outcome != "taken"]
+    if not failed:
+        return ""
+    said = ", ".join(f"{n:,} {what} ({p50_ms:.0f} ms)" for what, n, p50_ms, _ in failed)
+    of = sum(each.requests for each in status.answers)
+    return f'<div class="vl-faint">Of the last {of:,} reports: {said}</div>'
 
 
 def _tile(label: str, value: str, note: str = "", tone: str = "") -> str:
@@ -157,7 +167,16 @@ def _vtn(status: Status) -> str:
     if status.measured is None:
         return ""
     tone, word = ("good", "up") if status.vtn_up else ("bad", "away")
-    return f"<span>{_mark(tone, 'vl-dot')}VTN {word}</span>"
+    return f"<span>{_mark(tone, 'vl-dot')}VTN {word}{_answers_in(status)}</span>"
+
+
+def _answers_in(status: Status) -> str:
+    """Say how fast the VTN takes reports, while it is there."""
+    for what, _, p50_ms, p99_ms in status.answers:
+        if what == "taken" and status.vtn_up:
+            said = f"answers in {p50_ms:.0f} ms, 99 % below {p99_ms:.0f} ms"
+            return f'<span class="vl-faint">, {said}</span>'
+    return ""
 
 
 def _bar(acknowledged: int, waiting: int, rejected: int, expected: int) -> str:

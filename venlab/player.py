@@ -24,6 +24,7 @@ from venlab.delivery import Delivery
 from venlab.errors import StoreError, VtnError
 from venlab.eventwatch import EventWatch
 from venlab.fleet import END_USES, Fleet
+from venlab.latency import Latency, latencies
 from venlab.model import Event
 from venlab.outbox import Outbox
 from venlab.ratewatch import RateWatch
@@ -60,6 +61,7 @@ class Status:
     events: tuple[Event, ...] = ()
     problem: str = ""
     retried: NDArray[np.int64] | None = None
+    answers: tuple[Latency, ...] = ()
 
     @property
     def waiting(self) -> int:
@@ -264,8 +266,9 @@ class Player:
             self._vtn_up and self._delivery.reachable,
             tuple(self._power_kw),
             self._watch.recent,
-            problem or self._delivery.problem or self._rate.notice,
+            problem or (self._delivery.problem or self._rate.notice) * (state == "running"),
             self._delivery.retried.copy(),
+            tuple(latencies(self._outbox.recent)),
         )
 
     @property

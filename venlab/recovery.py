@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from venlab.canvas import OUTCOME_COLOURS, kept, new_figure
-from venlab.results import Results, outcome
+from venlab.latency import outcome
+from venlab.results import Results
 
 if TYPE_CHECKING:
     import pandas as pd

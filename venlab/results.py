@@ -10,12 +10,13 @@ import numpy as np
 
 from venlab.audit import Check, audit
 from venlab.fleet import END_USES, LOADS
+from venlab.latency import outcome
 from venlab.runreader import RUN_FILE, RunReader
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RUN_FILE", "SUMMARY_KEYS", "Results", "outcome"]
+__all__ = ["RUN_FILE", "SUMMARY_KEYS", "Results"]
 
 # fmt: off
 SUMMARY_KEYS = (
@@ -248,21 +249,6 @@ class Results(RunReader):
             "SELECT latency_ms FROM requests WHERE purpose = 'report' AND status IS NOT NULL"
         )
         return np.array([row[0] for row in rows], float)
-
-
-def outcome(status: float) -> str:
-    """Return what an answer was, in a word.
-
-    Examples
-    --------
-    >>> outcome(201.0), outcome(float("nan")), outcome(503.0), outcome(422.0)
-    ('taken', 'no answer', 'to be tried again', 'refused')
-    """
-    if np.isnan(status):
-        return "no answer"
-    if status < 300:
-        return "taken"
-    return "to be tried again" if status in (408, 425, 429) or status >= 500 else "refused"
 
 
 def _percentile(values: np.ndarray[Any, np.dtype[np.float64]], q: float) -> float | None:
