@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Collection
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from venlab import opening, resume, runlog
 from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import RunError, VtnError
+from venlab.errors import RunError, StoreError, VtnError
 from venlab.fleet import Fleet
 from venlab.link import Link
 from venlab.outbox import Outbox
@@ -82,6 +82,7 @@ class Lab:
         self._work: asyncio.Task[None] | None = None
         self._background: asyncio.Task[Results] | None = None
         self._state, self._problem = "new", ""
+        self._said: AbstractContextManager[object] = nullcontext()
 
     # -- one after the other, each in its own cell ------------------------------------------------
 
@@ -208,6 +209,7 @@ class Lab:
             log.warning("Stopped; what was not sent is waiting in %s", self.folder)
         except BaseException as error:
             self._state, self._problem = "failed", str(error)
+            self._said = suppress(StoreError)  # a disk that is full is not told twice
             raise
         finally:
             await in_any_case(self._end_run(stopped))
@@ -315,13 +317,14 @@ class Lab:
             self.stop()
             await asyncio.wait([self._background])  # what ended it is for `wait` to raise
         if self._opened:
-            try:
-                await self.outbox.flush()
-            finally:
-                self._opened = False
-                await in_any_case(self._held.aclose())
-            if "wall_s" in self.results.about:
-                await asyncio.to_thread(self.results.save)
+            with self._said:
+                try:
+                    await self.outbox.flush()
+                finally:
+                    self._opened = False
+                    await in_any_case(self._held.aclose())
+                if "wall_s" in self.results.about:
+                    await asyncio.to_thread(self.results.save)
         return self.results
 
     @property
@@ -380,7 +383,7 @@ class Lab:
         if self._player.caught_up:  # else what the run file holds was not replayed to its end
             self.outbox.note_about(measured=meter.measured, measured_watt_s=meter.measured_ws)
         self.outbox.note_about(wall_s=self._player.wall_s, stopped=stopped)
-        with suppress(TimeoutError):  # a slow disk: the file's own thread writes on
+        with self._said, suppress(TimeoutError):  # a slow disk: its own thread writes on
             await asyncio.wait_for(self.outbox.flush(), FLUSH_S if stopped else None)
 
     async def _whole(self) -> Results:
