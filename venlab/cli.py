@@ -161,8 +161,11 @@ def _resumed(notebook: Notebook, args: argparse.Namespace) -> dict[str, Any]:
         if sys.stdin.isatty():
             # The kernel finds it where every secret is looked for; it is written nowhere.
             os.environ[variable] = getpass(f"{variable} for {kept.get('vtn_url') or 'the VTN'}: ")
-    changes = notebook.values(args.parameter)
-    return resume.settings_of(resume.config_of(args.resume, changes), kept)
+    given, names = notebook.values(args.parameter), {row[1] for row in config.describe()}
+    changes = {name: value for name, value in given.items() if name in names}
+    if Path(changes.get("out_dir", args.resume)) != Path(args.resume):
+        raise ConfigError("--resume and -p out_dir name two folders", "a run goes on in its own")
+    return given | resume.settings_of(resume.config_of(args.resume, changes), kept)
 
 
 def _kept_folder(notebook: Notebook, folder: Path) -> Path:

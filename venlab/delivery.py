@@ -69,8 +69,6 @@ class Delivery:
         Called with the number of reports acknowledged when a cycle is done.
     register_again : callable, optional
         Awaited with the index of a VEN that the VTN does not know any more.
-    revive : callable, optional
-        Awaited before each look at a VTN that is away.
 
     Attributes
     ----------
@@ -97,13 +95,12 @@ class Delivery:
         random: np.random.Generator | None = None,
         on_cycle: Callable[[int], None] = lambda _: None,
         register_again: Callable[[int], Awaitable[None]] | None = None,
-        revive: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._outbox, self._vens, self._in_flight = outbox, vens, in_flight
         self._clock = clock or Clock(1.0)
         random = random or np.random.default_rng()
         self._before_next = Backoff(*LATER_S, random)
-        self._tries, self._on_cycle, self._revive = tries, on_cycle, revive
+        self._tries, self._on_cycle = tries, on_cycle
         self._circuit = Circuit(self._clock, Backoff(*PROBE_S, random))
         self._sender = Sender(
             client,
@@ -239,8 +236,6 @@ class Delivery:
     async def _probe(self) -> None:
         """Try a VTN that is away with one real report, when it is time."""
         self._quiet.set()
-        if self._revive:
-            await self._revive()
         await self._circuit.before_probe()
         if not (await self._refill(1) or await self._refill(1, ahead_of_turn=True)):
             self._circuit.answered()  # nothing is left to ask with

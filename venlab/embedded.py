@@ -22,6 +22,7 @@ from venlab.tasks import in_any_case
 __all__ = ["EmbeddedVtn"]
 
 READY_S = 30.0
+STARTS = 3  # where somebody ends it before it is there
 END_S = 3.0
 
 
@@ -80,21 +81,32 @@ class EmbeddedVtn:
             raise RunError("the embedded VTN runs already", "stop or kill it first")
         await self.stop()  # the pipes of one that died
         logged = self._log.stat().st_size if self._log.exists() else 0
+        for starts_left in reversed(range(STARTS)):
+            try:
+                ready = await self._started()
+                break
+            except OSError as error:
+                words = self._log.read_bytes()[logged:].decode("utf-8", "replace").strip()[-500:]
+                if starts_left and not words and not isinstance(error, TimeoutError):
+                    continue  # killed from outside: what fails by itself says why
+                problem = f"the embedded VTN did not start: {words or 'it said nothing'}"
+                raise RunError(problem) from None
+        self.url, self.flat_url, self._port = ready["url"], ready["flat"], ready["port"]
+
+    async def _started(self) -> dict[str, Any]:
+        """Start the process once; return what it says when it listens."""
         self._process = self._spawn()
         self._end = weakref.finalize(self, _end, self._process)
         first = {"credential": self.credential.reveal()}
         try:
-            ready = await asyncio.to_thread(_ask, self._process, first)
+            return await asyncio.to_thread(_ask, self._process, first)
         except OSError:
             await self.kill()
-            words = self._log.read_bytes()[logged:].decode("utf-8", "replace").strip()[-500:]
-            problem = f"the embedded VTN did not start: {words or 'it said nothing'}"
-            raise RunError(problem) from None
+            raise
         except asyncio.CancelledError:
             self._process.kill()  # it has nothing to keep yet, and the thread that greets it ends
             await in_any_case(self.stop())
             raise
-        self.url, self.flat_url, self._port = ready["url"], ready["flat"], ready["port"]
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "venlab.vtn", "--embedded"]
@@ -144,7 +156,10 @@ class EmbeddedVtn:
 
 
 def _ask(process: subprocess.Popen[bytes], content: dict[str, Any]) -> dict[str, Any]:
-    """Say a line of JSON and read the line it answers; OSError if it does not, then it is ended."""
+    """Say a line of JSON and read the line it answers.
+
+    OSError if it does not, TimeoutError if it takes too long; then it is ended.
+    """
     assert process.stdin
     assert process.stdout
     patience = threading.Timer(READY_S, process.kill)
@@ -155,7 +170,7 @@ def _ask(process: subprocess.Popen[bytes], content: dict[str, Any]) -> dict[str,
         process.stdin.flush()
         answer: dict[str, Any] = json.loads(process.stdout.readline())
     except ValueError:  # its end is none
-        raise BrokenPipeError from None
+        raise TimeoutError if patience.finished.is_set() else BrokenPipeError from None
     finally:
         patience.cancel()
     return answer

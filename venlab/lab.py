@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import time
 from collections.abc import Callable, Iterable
-from contextlib import aclosing, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from venlab import opening, resume, runlog
 from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import RunError, VtnError
+from venlab.errors import RunError, StoreError, VtnError
 from venlab.fleet import Fleet
 from venlab.link import Link
 from venlab.outbox import Outbox
@@ -70,11 +69,12 @@ class Lab:
         self.folder = Path(self.config.out_dir or Path(runlog.runs_folder(), self.run_id))
         self.simulator = self._new_simulator(self.config.start_utc())
         self._wall = wall or Clock(1.0)
+        self._patiently = opening.patience(self.config, self._wall)
         self.roster = Roster(
             self.fleet,
             prefix=self.config.name_prefix,
             in_flight=self.config.in_flight,
-            patience=opening.patience(self.config, self._wall),
+            patience=self._patiently,
         )
         self._opened = False
         self._player: Player | None = None
@@ -82,6 +82,7 @@ class Lab:
         self._work: asyncio.Task[None] | None = None
         self._background: asyncio.Task[Results] | None = None
         self._state, self._problem = "new", ""
+        self._said: AbstractContextManager[object] = nullcontext()
 
     # -- one after the other, each in its own cell ------------------------------------------------
 
@@ -95,26 +96,27 @@ class Lab:
         NoAnswer, NotAVtn, AccessDenied
             What is at `vtn_url` cannot be used.
         """
-        claim = runlog.hold if self.config.resume else runlog.claim
-        self._held = claim(self.folder / RUN_FILE)
-        self._handler = runlog.to_file(self.folder / "lab.log")
-        if not self.config.resume:
-            self.fleet.to_csv(self.folder / "fleet.csv")
-        self.outbox = Outbox(self.folder / RUN_FILE, durability=self.config.durability)
-        self._link = Link(self.config, self.folder, self.outbox.note_attempt, self._wall)
-        self._opened = True
+        new, run_file = not self.config.resume, self.folder / RUN_FILE
+        stack = AsyncExitStack()
+        await stack.enter_async_context(runlog.held(run_file, resume=not new))
         try:
-            self._began = (await self.outbox.about()).get("start", "")
+            if new:  # from here on it can be gone on with
+                self.fleet.to_csv(self.folder / "fleet.csv")
+                resume.write_settings(self.folder, self.config, self.run_id)
+            self.outbox = Outbox(run_file, durability=self.config.durability)
+            stack.callback(self.outbox.close)
+            self._link = Link(self.config, self.folder, self.outbox.note_attempt, self._wall)
+            stack.push_async_callback(self._link.close)
+            self._before = await self.outbox.about()
             async with awake(lambda: "nothing is left running; await lab.open() begins anew"):
                 await self._link.open()
             self.client, self.url = self._link.client, self._link.url
         except BaseException:
-            await in_any_case(self._release())
-            if not self.config.resume:
-                (self.folder / RUN_FILE).unlink()  # it holds nothing; the next `open` may have it
+            await in_any_case(stack.aclose())
+            if new:
+                run_file.unlink(missing_ok=True)  # it holds nothing; the next `open` may have it
             raise
-        if not self.config.resume:
-            resume.write_settings(self.folder, self.config, self.run_id)
+        self._held, self._opened = stack, True
         return self
 
     async def register(self, progress: Callable[[int, int], None] = lambda *_: None) -> None:
@@ -133,9 +135,9 @@ class Lab:
         try:
             async with awake(lambda: f"{self.roster.progress}; await lab.register() goes on"):
                 await self.roster.register(self.client, progress)
-                if self.vtn:
+                if self.vtn and "start" not in self._before:  # else statuses are as they are
                     await self.roster.play_operator(self.client)
-                await self.roster.patiently(partial(self.roster.read_status, self.client))
+                await self._patiently(partial(self.roster.read_status, self.client))
                 await self.roster.enrol(self.client)
         except BaseException as error:
             self._state, self._problem = "new", str(error)
@@ -195,7 +197,7 @@ class Lab:
         return self._work
 
     async def _end_of(self, work: asyncio.Task[None]) -> Results:
-        began, stopped = time.monotonic(), False
+        stopped = False
         try:
             async with awake():
                 await work
@@ -207,9 +209,10 @@ class Lab:
             log.warning("Stopped; what was not sent is waiting in %s", self.folder)
         except BaseException as error:
             self._state, self._problem = "failed", str(error)
+            self._said = suppress(StoreError)  # a disk that is full is not told twice
             raise
         finally:
-            await in_any_case(self._end_run(time.monotonic() - began, stopped))
+            await in_any_case(self._end_run(stopped))
         return self.results
 
     def run_sync(self) -> Results:
@@ -271,17 +274,20 @@ class Lab:
     async def read_back(self) -> Results:
         """Ask the VTN what it holds of this run, and keep its answer beside ours."""
         self.outbox.note_about(read_back=False)  # what was heard before says nothing of now
-        await self.outbox.keep_heard((), anew=True)
         try:
-            again = awake(lambda: "await lab.read_back() asks again")
-            async with again, aclosing(self.client.heard(self.run_id)) as pages:
-                async for page in pages:
-                    await self.outbox.keep_heard(page, anew=False)
+            async with awake(lambda: "await lab.read_back() asks again"):
+                await self._patiently(self._hear)
             self.outbox.note_about(read_back=True)
         except VtnError as error:
             log.warning("The VTN was not read back: %s", error)
         await self.outbox.flush()
         return self.results
+
+    async def _hear(self) -> None:
+        await self.outbox.keep_heard((), anew=True)
+        async with aclosing(self.client.heard(self.run_id)) as pages:
+            async for page in pages:
+                await self.outbox.keep_heard(page, anew=False)
 
     async def resend(
         self,
@@ -311,12 +317,14 @@ class Lab:
             self.stop()
             await asyncio.wait([self._background])  # what ended it is for `wait` to raise
         if self._opened:
-            try:
-                await self.outbox.flush()
-            finally:
-                await in_any_case(self._release())
-            if "wall_s" in self.results.about:
-                await asyncio.to_thread(self.results.save)
+            with self._said:
+                try:
+                    await self.outbox.flush()
+                finally:
+                    self._opened = False
+                    await in_any_case(self._held.aclose())
+                if "wall_s" in self.results.about:
+                    await asyncio.to_thread(self.results.save)
         return self.results
 
     @property
@@ -331,13 +339,6 @@ class Lab:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _release(self) -> None:
-        await self._link.close()
-        self.outbox.close()
-        runlog.close(self._handler)
-        self._held.release()
-        self._opened = False
-
     # -- running ------------------------------------------------------------------------------
 
     def _new_simulator(self, start: datetime) -> Simulator:
@@ -350,8 +351,8 @@ class Lab:
             raise RunError("not everybody is registered", "await lab.register() first")
         if self._player:
             raise RunError(f"{self.run_id} was played already", "make a new Lab for another run")
-        if self._began:
-            self.simulator = self._new_simulator(datetime.fromisoformat(self._began))
+        if began := self._before.get("start"):
+            self.simulator = self._new_simulator(datetime.fromisoformat(began))
         elif self.config.realtime:  # now is when it runs, not when the lab was made
             self.simulator = self._new_simulator(self.config.start_utc())
         return Player(
@@ -364,25 +365,25 @@ class Lab:
             run_id=self.run_id,
             wall=self._wall,
             register_again=partial(self._link.register_again, self.roster),
-            revive=self._link.revive,
+            played_s=self._before.get("wall_s", 0.0),
         )
 
     async def _play(self, player: Player) -> None:
+        await player.catch_up()
+        # What the end of an earlier play said is not so any more.
+        self.outbox.note_about(measured=None, measured_watt_s=None, stopped=None, read_back=None)
         await self._link.misbehave()
         await player.play()
         await player.drain(self.config.drain_s)
 
-    async def _end_run(self, wall_s: float, stopped: bool) -> None:
+    async def _end_run(self, stopped: bool) -> None:
         assert self._player
         await self._player.end()
         meter = self._player.meter
-        self.outbox.note_about(
-            measured=meter.measured,
-            measured_watt_s=meter.measured_ws,
-            wall_s=round(wall_s, 3),
-            stopped=stopped,
-        )
-        with suppress(TimeoutError):  # a slow disk: the file's own thread writes on
+        if self._player.caught_up:  # else what the run file holds was not replayed to its end
+            self.outbox.note_about(measured=meter.measured, measured_watt_s=meter.measured_ws)
+        self.outbox.note_about(wall_s=self._player.wall_s, stopped=stopped)
+        with self._said, suppress(TimeoutError):  # a slow disk: its own thread writes on
             await asyncio.wait_for(self.outbox.flush(), FLUSH_S if stopped else None)
 
     async def _whole(self) -> Results:

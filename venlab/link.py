@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from venlab.auth import credential_of
@@ -11,12 +13,14 @@ from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.embedded import EmbeddedVtn
+from venlab.errors import NoAnswer
 from venlab.fasttransport import FastTransport
 from venlab.faults import Faults
+from venlab.opening import patience
 from venlab.pace import Paced
 from venlab.roster import Roster
 from venlab.runfile import Attempt
-from venlab.transport import HttpxTransport
+from venlab.transport import Answer, HttpxTransport, Transport
 from venlab.wire import dialect
 
 __all__ = ["Link"]
@@ -48,6 +52,7 @@ class Link:
         self.vtn = None if config.vtn_url else EmbeddedVtn(folder)
         self.url = config.vtn_url
         self.client: Client
+        self._reviving: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Start the embedded VTN where none is named, and greet it."""
@@ -59,16 +64,23 @@ class Link:
             log.info("Embedded VTN is up at %s", self.url)
         credential = self.vtn.credential if self.vtn else credential_of(config, transport)
         inner = transport(self.url, in_flight=config.in_flight, timeout_s=config.timeout_s)
-        carrier = Paced(inner, config.rate_per_s, self._wall)
+        mended = Revived(inner, self.revive) if self.vtn else inner
+        carrier = Paced(mended, config.rate_per_s, self._wall)
         self.client = Client(carrier, dialect(config.dialect), credential, self._note)
-        await self.client.greet()
-        if self.vtn:
-            await self.client.create_program(PROGRAM)
+        if not self.vtn:
+            await self.client.greet()
+            return
+        patiently = patience(config, self._wall)
+        await patiently(self.client.greet)
+        await patiently(lambda: self.client.create_program(PROGRAM))
 
     async def close(self) -> None:
         """Close the connections, and end the VTN that was started."""
         if hasattr(self, "client"):
             await self.client.close()
+        if self._reviving:
+            self._reviving.cancel()
+            await asyncio.gather(self._reviving, return_exceptions=True)
         if self.vtn:
             await self.vtn.stop()
 
@@ -79,9 +91,13 @@ class Link:
 
     async def revive(self) -> None:
         """Start the embedded VTN again where it has died, and was not ended on purpose."""
-        if self.vtn and self.vtn.died:
+        if self._reviving and not self._reviving.done():
+            await asyncio.shield(self._reviving)
+        elif self.vtn and self.vtn.died:
             log.warning("The embedded VTN has died; it is started again")
-            await self.vtn.start()
+            # A task of its own: whoever of those who wait for it is cancelled, it comes back.
+            self._reviving = asyncio.create_task(self.vtn.start(), context=contextvars.Context())
+            await asyncio.shield(self._reviving)
 
     async def register_again(self, roster: Roster, ven: int) -> None:
         """Register a VEN that the VTN does not know any more, with all that stands behind it."""
@@ -89,3 +105,27 @@ class Link:
             await self.client.create_program(PROGRAM)
         self.client.forget(roster.vens[ven].id)
         await roster.register_again(self.client, ven, as_operator=self.vtn is not None)
+
+
+class Revived:
+    """A transport that has the VTN looked after where no answer came.
+
+    Parameters
+    ----------
+    transport : Transport
+        What carries the requests.
+    revive : callable
+        Awaited after each failure; who asked may then ask again.
+    """
+
+    def __init__(self, transport: Transport, revive: Callable[[], Awaitable[None]]) -> None:
+        self._transport, self._revive = transport, revive
+        self.close = transport.close
+
+    async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send one request; NoAnswer if none came, and then the VTN is there again."""
+        try:
+            return await self._transport.send(method, path, body, headers)
+        except NoAnswer:
+            await self._revive()
+            raise

@@ -65,7 +65,7 @@ class Outbox:
         self.path = path
         self.destination = destination
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._failure: BaseException | None = None
+        self._failure: StoreError | None = None
         self._attempts: list[Attempt] = []
         self.recent: deque[Attempt] = deque(maxlen=RECENT)  # requests, for a live view
         opened: Future[None] = Future()
@@ -200,7 +200,7 @@ class Outbox:
 
     async def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._failure:
-            raise StoreError(f"cannot write {self.path}: {self._failure}") from self._failure
+            raise StoreError(*self._failure.args)
         future = self._tell(work)
         # Shielded: what was handed over is written even where the caller is cancelled.
         return await asyncio.shield(asyncio.wrap_future(future))
@@ -253,8 +253,9 @@ class Outbox:
                 for single in works:
                     self._commit_once(connection, [single])
                 return
-            self._failure = error
-            works[0][1].set_exception(StoreError(f"cannot write {self.path}: {error}"))
+            remedy = "see whether its disk is full, then go on: venlab.Lab.resume"
+            self._failure = StoreError(f"cannot write {self.path}: {error}", remedy)
+            works[0][1].set_exception(self._failure)
             return
         for future, result in done:
             future.set_result(result)

@@ -92,8 +92,10 @@ class Player:
         First part of every report's name.
     wall : Clock
         What retries, probes and spreading go by.
-    register_again, revive
-        As `Delivery` wants them.
+    register_again : callable
+        As `Delivery` wants it.
+    played_s : float
+        How long it was played before, where it goes on [s].
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class Player:
         run_id: str,
         wall: Clock,
         register_again: Callable[[int], Awaitable[None]],
-        revive: Callable[[], Awaitable[None]],
+        played_s: float,
     ) -> None:
         self._config, self._fleet, self._run_id = config, fleet, run_id
         self._simulator, self._roster = simulator, roster
@@ -128,7 +130,6 @@ class Player:
             random=np.random.default_rng(config.seed),
             on_cycle=self._say_cycle,
             register_again=self._register_again,
-            revive=revive,
         )
         self._watch = EventWatch()
         self._polls: dict[Kind, asyncio.Task[None]] = {}
@@ -153,9 +154,16 @@ class Player:
         self._measured = np.zeros(fleet.n_vens, np.int64)
         self._power_kw: deque[tuple[datetime, NDArray[np.float64]]] = deque(maxlen=POWER_KEPT)
         self._vtn_up = True
+        self._origin = time.monotonic() - played_s
+        self._at_s, self.caught_up = 0.0, False
+
+    @property
+    def wall_s(self) -> float:
+        """How long the run has been played, by whichever processes [s]."""
+        return round(time.monotonic() - self._origin, 3)
 
     async def play(self) -> None:
-        """Play every tick when it is due, to the end."""
+        """Play every tick when it is due, from where `catch_up` came to the end."""
         handlers: dict[Kind, Handler] = {
             Kind.EVENTS: partial(self._polled, self._poll_events),
             Kind.SIMULATE: self._simulate,
@@ -164,11 +172,10 @@ class Player:
             Kind.STATUS: partial(self._polled, self._check_status),
             Kind.HEARTBEAT: partial(self._polled, self._heartbeat),
         }
-        at_s = await self._catch_up()
         a_cycle = len(END_USES) * int(self._roster.approved.sum())
         self._rate = RateWatch(a_cycle, self._config.report_every_s)
         self._rate.expect(self._config.rate_per_s, self.clock.speed)
-        self.clock.begin(at_s)
+        self.clock.begin(self._at_s)
         async with aclosing(self._agenda.play(self.clock, self._ticks)) as ticks:
             async for tick, lag_s, skip in ticks:
                 self._lag_s = lag_s
@@ -182,18 +189,22 @@ class Player:
                         self._do(tick, lag_s, handlers[tick.kind]), context=contextvars.Context()
                     )
 
-    async def _catch_up(self) -> float:
-        """Bring everything to where the run file ends; return when that is [schedule s].
+    async def catch_up(self) -> None:
+        """Bring everything to where the run file ends.
 
         Simulator and meter are replayed from the start, faster than they were played, and must
         give what was kept: to the watt in every cycle, and to the bit in the last step.
         """
-        at_s = 0.0
         while rows := await self._outbox.cycles(self._cycle, REPLAYED_AT_ONCE):
             for row in rows:
-                at_s = self._replay(row)
-        if not self._cycle:
-            return at_s
+                self._at_s = self._replay(row)
+                await asyncio.sleep(0)  # a long one may be stopped too
+        if self._cycle:
+            await self._remember(row)
+        self.caught_up = True
+
+    async def _remember(self, row: ReadingRow) -> None:
+        """Check the last step, and take over what was counted."""
         if row.step_hash != self._step_hash():
             raise _other_values(row.cycle, "its last step differs in a bit")
         self._watch.remember(await self._outbox.events_applied())
@@ -207,7 +218,6 @@ class Player:
         log.info(
             "Going on after cycle %d, at timestamp index %d", self._cycle, self._simulator.index
         )
-        return at_s
 
     def _replay(self, row: ReadingRow) -> float:
         """Play up to the sample of one kept cycle and compare; return its time [schedule s]."""
@@ -322,6 +332,7 @@ class Player:
         sample = self.meter.read(self._roster.approved, end=self._end)
         row, frozen = self._formatter.freeze(sample, tick.n, self._step_hash())
         await self._outbox.append(row, frozen)
+        self._outbox.note_about(wall_s=self.wall_s)
         self._count(sample, tick.n)
 
     def _count(self, sample: Sample, cycle: int) -> None:

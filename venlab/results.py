@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from venlab.audit import Check, audit
+from venlab.errors import StoreError
 from venlab.fleet import END_USES, LOADS
 from venlab.latency import outcome
 from venlab.runreader import RUN_FILE, RunReader
@@ -191,7 +192,17 @@ class Results(RunReader):
         return self.frame("SELECT * FROM events_applied")
 
     def save(self) -> dict[str, Any]:
-        """Write ``summary.json``, ``readings.csv`` and ``requests.csv``; return the summary."""
+        """Write ``summary.json``, ``readings.csv`` and ``requests.csv``; return the summary.
+
+        StoreError where they cannot be written; the run file has it all.
+        """
+        try:
+            return self._saved()
+        except OSError as error:
+            said = f"cannot write to {self.folder}: {error.strerror}"
+            raise StoreError(said, "see whether its disk is full") from None
+
+    def _saved(self) -> dict[str, Any]:
         with (self.folder / "readings.csv").open("w", encoding="utf-8", newline="") as file:
             for n, frame in enumerate(self._reading_frames()):
                 frame.to_csv(file, index=False, header=n == 0)

@@ -53,7 +53,8 @@ def kept_settings(folder: str | Path) -> dict[str, Any]:
     try:
         told = dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise StoreError(f"{folder} holds no run to go on with", "name a run's folder") from None
+        said = f"{folder} holds no run to go on with: none had begun there"
+        raise StoreError(said, "name a run's folder, or begin the run anew") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from None
     for name, value in told.items():

@@ -46,7 +46,8 @@ class RunReader:
     @property
     def about(self) -> dict[str, Any]:
         """Facts about the run as a whole."""
-        return {key: json.loads(value) for key, value in self.rows("SELECT * FROM about")}
+        told = {key: json.loads(value) for key, value in self.rows("SELECT * FROM about")}
+        return {key: value for key, value in told.items() if value is not None}
 
     @cached_property
     def fleet(self) -> Fleet:
