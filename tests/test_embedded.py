@@ -124,3 +124,23 @@ async def test_orders_come_from_any_loop_and_at_once(vtn: EmbeddedVtn) -> None:
     assert (await vens(vtn))[0] == 503
     await vtn.misbehave(Faults())
     assert (await vens(vtn))[0] == 200
+
+
+async def test_one_that_is_killed_while_it_starts(
+    vtn: EmbeddedVtn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is started again, a few times at most: only what fails by itself says why."""
+    await vtn.kill()
+    spawn = EmbeddedVtn._spawn
+    _, started = misbehaving(tmp_path, "import os; os.kill(os.getpid(), 9)", monkeypatch)
+    killed = EmbeddedVtn._spawn
+    with pytest.raises(RunError, match="it said nothing"):
+        await vtn.start()
+    assert len(started) == 3
+
+    def at_last(self: EmbeddedVtn) -> subprocess.Popen[bytes]:
+        return killed(self) if len(started) < 5 else spawn(self)
+
+    monkeypatch.setattr(EmbeddedVtn, "_spawn", at_last)
+    await vtn.start()
+    assert (len(started), (await vens(vtn))[0]) == (5, 200)

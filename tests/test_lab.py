@@ -384,6 +384,30 @@ async def test_a_vtn_that_ends_in_the_middle_costs_nothing(tmp_path: Path) -> No
     assert check.acknowledged + check.waiting == 360
 
 
+@pytest.mark.parametrize(
+    "when", ["create program", "register resource", "list resources", "poll events", "read back"]
+)
+async def test_a_vtn_that_dies_is_started_again(
+    tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at a request of any kind, it comes back as the same, and the run ends exactly."""
+    noted, killed = Client._noted, []
+
+    async def deadly(self, sending, purpose, *rest):  # type: ignore[no-untyped-def]
+        if purpose == when and not killed:
+            killed.append(lab._link.vtn._process)
+            killed[0].kill()
+            killed[0].wait()
+        return await noted(self, sending, purpose, *rest)
+
+    monkeypatch.setattr(Client, "_noted", deadly)
+    lab = Lab(quick(tmp_path))
+    results = await asyncio.to_thread(lab.run_sync)
+    assert killed[0].returncode == -9
+    assert results.check().ok, str(results.check())
+    assert results.check().heard == 360
+
+
 @pytest.mark.parametrize("speed", [30.0, math.inf])
 async def test_a_stop_from_anywhere_ends_the_run(tmp_path: Path, speed: float) -> None:
     """Within a second; what was acknowledged is what was heard, the rest waits."""

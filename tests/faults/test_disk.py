@@ -31,7 +31,7 @@ async def main():
         await lab.register()
         print(lab.vtn._process.pid, flush=True)
         there = sum(path.stat().st_size for path in lab.folder.glob("run.sqlite*"))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (there + 100_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (there + 1_000_000, resource.RLIM_INFINITY))
         await lab.run()
 
 
