@@ -151,3 +151,13 @@ def test_durability_is_sqlites_synchronous(tmp_path: Path, durability: str, leve
     future = box._tell(lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
     assert future.result() == level
     box.close()
+
+
+async def test_everything_is_sent_again_where_nothing_is_named(outbox: Outbox) -> None:
+    """What was rejected waits again, one report by its name, or all."""
+    await outbox.append(row(0), [report("a"), report("b"), report("c")])
+    outbox.settle([Settled(item.id, "rejected", 422) for item in await outbox.take(3)])
+    assert await outbox.resend(["b"]) == 1
+    assert await outbox.counts() == Counts(rejected=2, waiting=1)
+    assert await outbox.resend() == 2
+    assert await outbox.counts() == Counts(waiting=3)

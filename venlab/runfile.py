@@ -239,9 +239,9 @@ def lost(
     query = "SELECT id, body FROM deliveries WHERE destination = ?1 AND (state = 'rejected' OR"
     query += " (state = 'acknowledged' AND name NOT IN (SELECT name FROM heard)"
     query += " AND EXISTS (SELECT 1 FROM about WHERE key = 'read_back' AND value = 'true')))"
-    if names is not None:
-        query += " AND name IN (SELECT value FROM json_each(?2))"
-    return c.execute(query, (destination, json.dumps(list(names or ())))).fetchall()
+    query += " AND (?2 IS NULL OR name IN (SELECT value FROM json_each(?2)))"
+    asked = None if names is None else json.dumps(list(names))
+    return c.execute(query, (destination, asked)).fetchall()
 
 
 def send_again(c: sqlite3.Connection, reports: Sequence[tuple[int, bytes]]) -> None:
