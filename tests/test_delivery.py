@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from venlab.fasttransport import FastTransport
 from venlab.model import Ven
 from venlab.outbox import Outbox
 from venlab.runfile import Counts
-from venlab.transport import HttpxTransport
+from venlab.transport import Answer, HttpxTransport
 from venlab.wire import dialect
 
 CREATED = (201, b'{"id": "r"}')
@@ -45,8 +45,16 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 class Bench:
     """An outbox, a delivery and the server they talk to."""
 
-    def __init__(self, outbox: Outbox, delivery: Delivery, vtn: Scripted, vens: list[Ven]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        delivery: Delivery,
+        vtn: Scripted,
+        vens: list[Ven],
+        transport: HttpxTransport | FastTransport,
+    ) -> None:
         self.outbox, self.delivery, self.vtn, self.vens = outbox, delivery, vtn, vens
+        self.transport = transport
 
     async def put(self, cycle: int, *names: str) -> None:
         """Measure a cycle; a report's lane is the letter that its name begins with."""
@@ -72,6 +80,12 @@ class Bench:
         return [str(r.json["n"]) for r in self.vtn.requests]
 
 
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not what():  # noqa: ASYNC110 - the server counts, in this loop
+            await asyncio.sleep(0.001)
+
+
 @asynccontextmanager
 async def bench(
     folder: Path,
@@ -85,12 +99,13 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     async with scripted(reply) as vtn:
         outbox = Outbox(folder / "run.sqlite")
-        client = Client(Carrier(vtn.url, in_flight=in_flight, timeout_s=2), dialect("flat"))
+        transport = Carrier(vtn.url, in_flight=in_flight, timeout_s=2)
+        client = Client(transport, dialect("flat"))
         fleet = [Ven(f"v{v}", "Aabenraa", "aabenraa") for v in range(vens)]
         wall = Clock(200.0)  # tests of what is sent need not wait for when
         options = {"tries": tries, "in_flight": in_flight, "look": look, "clock": wall}
         delivery = Delivery(outbox, client, fleet, **options, register_again=register_again)
-        yield Bench(outbox, delivery, vtn, fleet)
+        yield Bench(outbox, delivery, vtn, fleet, transport)
         await delivery.stop()
         await client.close()
         outbox.close()
@@ -183,6 +198,36 @@ async def test_a_probe_that_fails_by_its_own_fault_hides_no_vtn(tmp_path: Path) 
         async with asyncio.timeout(10):
             while (await b.outbox.counts()).acknowledged < 2:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.001)
+
+
+async def test_one_report_that_hangs_keeps_nobody_else_from_sending(tmp_path: Path) -> None:
+    """While one waits for its answer, the next cycle's go with all the others' connections."""
+    going: list[int] = []
+    async with bench(tmp_path, lambda _: CREATED, in_flight=4) as b:
+        send, hung, now = b.transport.send, asyncio.Event(), Counter[str]()
+
+        async def slow(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+            if b"x0" in body:
+                await hung.wait()
+            now["going"] += 1
+            going.append(now["going"])
+            await asyncio.sleep(0.01)
+            now["going"] -= 1
+            return await send(method, path, body, headers)
+
+        b.transport.send = slow  # type: ignore[method-assign]
+        await b.put(0, "x0", "a0", "b0")
+        b.delivery.kick()
+        await until(lambda: len(b.asked) == 2)
+        going.clear()
+        await b.put(1, "x1", *(f"{chr(100 + n)}1" for n in range(12)))
+        b.delivery.kick()
+        await until(lambda: len(b.asked) == 14)
+        assert "x1" not in b.asked
+        assert max(going) == 3
+        hung.set()
+        assert await b.drained() == Counts(acknowledged=16)
+        assert b.asked[-2:] == ["x0", "x1"]
 
 
 async def test_retry_after_is_obeyed_by_everybody(tmp_path: Path) -> None:
@@ -301,9 +346,9 @@ async def test_stored_but_the_answer_was_lost(tmp_path: Path) -> None:
         assert await b.send() == Counts(acknowledged=1)
 
 
-@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize("status", [408, 500, 502, 504])
 async def test_stored_but_a_gateway_lost_the_answer(tmp_path: Path, status: int) -> None:
-    """A 5xx leaves open whether the report was stored, so a 409 after it means that it was."""
+    """A 408 or a 5xx leaves open whether the report was stored, so a 409 after it means that it was."""
     answers = iter([(status, b"bad gateway"), (409, b'{"detail": "taken", "id": "r"}')])
     async with bench(tmp_path, lambda _: next(answers)) as b:
         await b.put(0, "a")
@@ -342,10 +387,11 @@ async def test_an_absent_vtn_is_absent_until_it_answers(tmp_path: Path) -> None:
 
 async def test_the_lost_answer_is_remembered_across_cycles(tmp_path: Path) -> None:
     """The unanswered attempt may have been long ago, before other cycles, even before a kill."""
-    answers = iter([None, None, (409, b"{}")])
 
     def reply(request: Request) -> Reply:
-        return next(answers) if request.json["n"] == "a" else CREATED
+        if request.json["n"] == "b":
+            return CREATED
+        return (409, b"{}") if "b" in b.asked else None
 
     async with bench(tmp_path, reply) as b:
         await b.put(0, "a")

@@ -175,6 +175,7 @@ class Delivery:
         """End: what is in flight has a moment to be answered, the rest waits."""
         if self._pump:
             self._ending = True
+            self._wake.set()
             if self._in_hand:
                 await asyncio.wait([self._pump], timeout=GRACE_S)
             self._pump.cancel()
@@ -198,7 +199,7 @@ class Delivery:
                     if not self._later:
                         self._note_outage(over=True)
                         return
-                    await self._until_later()
+                    await self._until_news()
                     self._quiet.clear()
         finally:
             self._give_back()
@@ -219,13 +220,21 @@ class Delivery:
             self._note_outage()
 
     async def _worker(self) -> None:
-        while not (self._ending or self._circuit.open):
-            if not self._ready:
-                async with self._taking:
-                    if not self._ready and not await self._refill():
+        while not self._halted:
+            async with self._taking:
+                while not (self._ready or self._halted):
+                    self._wake.clear()
+                    if await self._refill():
+                        break
+                    if not self._in_hand:
                         return
-            if self._ready:
+                    await self._until_news()  # one that takes long keeps nobody else from sending
+            if self._ready and not self._halted:
                 await self._handle(self._ready.popleft())
+
+    @property
+    def _halted(self) -> bool:
+        return self._ending or self._circuit.open
 
     async def _probe(self) -> None:
         """Try a VTN that is away with one real report, when it is time."""
@@ -245,14 +254,15 @@ class Delivery:
 
     async def _handle(self, item: Taken, tries: int = 0) -> None:
         each = self._in_hand[item.id] = Sending(item, item.body)
-        while (wait_s := self._turn_s(item)) > 0 and not tries:
+        while not tries and not self._halted and (wait_s := self._turn_s(item)) > 0:
             await self._clock.sleep(min(wait_s, WAKE_S))
-            if self._ending:
-                return
         await self._circuit.turn()
+        if self._halted and not tries:
+            return  # and it is given back
         await self._sender.deliver(each, tries)
         del self._in_hand[item.id]
         self._keep(each)
+        self._wake.set()
 
     def _turn_s(self, item: Taken) -> float:
         """Return how long until it is the turn of a report's VEN [s]."""
@@ -271,7 +281,7 @@ class Delivery:
             self.acknowledged[item.ven] += item.readings
         elif each.state == "rejected":
             self.rejected[item.ven] += item.readings
-        else:
+        else:  # it waits, or its parts do
             done.taken[item.ven] -= 1
         if each.state == "waiting":
             rounds = 1 + (item.attempts + each.attempts) // self._tries
@@ -325,11 +335,12 @@ class Delivery:
             self._outbox.settle(self._outcomes)
             self._outcomes = []
 
-    async def _until_later(self) -> None:
-        """Wait for the next lane's turn, or a kick."""
-        wait_s = min(self._later.values()) - self._clock.schedule_s()
-        sleep, kicked = self._clock.sleep(max(wait_s, 0.0)), self._wake.wait()
-        tasks = [asyncio.ensure_future(sleep), asyncio.ensure_future(kicked)]
+    async def _until_news(self) -> None:
+        """Wait for a kick, for a report that is settled, or for the next lane's turn."""
+        tasks: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
+        if self._later:
+            wait_s = min(self._later.values()) - self._clock.schedule_s()
+            tasks.append(asyncio.ensure_future(self._clock.sleep(max(wait_s, 0.0))))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
