@@ -135,7 +135,7 @@ class Lab:
                 await self.roster.register(self.client, progress)
                 if self.vtn:
                     await self.roster.play_operator(self.client)
-                await self.roster.read_status(self.client)
+                await self.roster.patiently(partial(self.roster.read_status, self.client))
                 await self.roster.enrol(self.client)
         except BaseException as error:
             self._state, self._problem = "new", str(error)

@@ -12,7 +12,7 @@ import numpy as np
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from venlab.clock import Clock
-from venlab.errors import NoAnswer
+from venlab.errors import NoAnswer, NotAVtn
 from venlab.transport import Answer
 
 __all__ = ["Backoff", "Patience", "Verdict", "asked_wait_s", "verdict"]
@@ -124,7 +124,7 @@ class Backoff:
 
 
 class Patience:
-    """Awaits work that may be done twice, again while nobody answers and tries are left.
+    """Awaits work that may be done twice, again while no VTN answers and tries are left.
 
     Parameters
     ----------
@@ -141,12 +141,12 @@ class Patience:
             sleep=clock.sleep,
             wait=lambda state: max(_asked_s(state), backoff(state.attempt_number)),
             stop=stop_after_attempt(tries),
-            retry=retry_if_exception_type(NoAnswer),
+            retry=retry_if_exception_type((NoAnswer, NotAVtn)),  # a portal's page, too, passes
             reraise=True,
         )
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what the work does; NoAnswer of the last try, or whatever else it raises."""
+        """Return what the work does; NoAnswer or NotAVtn of the last try, or whatever else it raises."""
 
         async def once() -> T:  # a lambda that returns a coroutine would count as done
             return await work()

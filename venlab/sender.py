@@ -155,8 +155,8 @@ class Sender:
         each.status = status
         each.words = "" if means is Verdict.TAKEN else dialect.explain(answer.body)
         if means is Verdict.LATER:
-            # After a 5xx, or a portal's page, the report may be stored all the same.
-            each.unanswered += status >= 500 or status < 300
+            # After a 408, a 5xx or a portal's page the report may be stored all the same.
+            each.unanswered += status not in (425, 429)
             each.asked_s = asked_wait_s(answer)
             self._circuit.leave_alone(each.asked_s)
             self._circuit.failed(f"it answers {status} {each.words}".rstrip())
@@ -203,8 +203,6 @@ class Sender:
             await asyncio.shield(self._again[ven])
         except VtnError as error:
             self._again.pop(ven, None)
-            if isinstance(error, NotAVtn):
-                raise
             self._circuit.failed(error.problem)
             each.words = error.problem
             return True

@@ -53,8 +53,9 @@ def _reader(shape: type[T]) -> Callable[[int, bytes], T]:
     return lambda _status, body: decoder.decode(body)
 
 
-def _ignore(_status: int, _body: bytes) -> None:
-    return None
+def _ignore(_status: int, body: bytes) -> None:
+    if body:  # whatever a VTN says; a portal's page is none
+        _read_anything(0, body)
 
 
 _read_registration = _reader(RegistrationAnswer)
@@ -66,6 +67,7 @@ _read_event = _reader(EventAnswer)
 _read_responses = _reader(list[ResponseAnswer])
 _read_heard = _reader(list[HeardReportAnswer])
 _read_problem = _reader(ProblemAnswer)
+_read_anything = _reader(msgspec.Raw)
 _read_report = _reader(ReportRequest)
 _read_receipt = _reader(dict[str, msgspec.Raw])
 _read_health = _reader(HealthAnswer)
@@ -126,7 +128,7 @@ class Flat:
         """Enrol a resource in a program; False where it was enrolled before."""
         query = urlencode({"resource_id": resource_id})
         path = f"/programs/{quote(program_id, safe='')}/resources?{query}"
-        return Call("POST", path, lambda status, _: status != 409, also=(409,))
+        return Call("POST", path, _enrolled, also=(409,))
 
     def events(self, skip: int, limit: int) -> Call[list[Event]]:
         """List events."""
@@ -276,6 +278,11 @@ def _render(ven: Ven, load: LoadName, name: str) -> list[bytes]:
 def _health(status: int, body: bytes) -> Health:
     answer = _read_health(status, body)
     return Health(plain(answer.status), answer.refuses_repeated_names)
+
+
+def _enrolled(status: int, body: bytes) -> bool:
+    _ignore(status, body)
+    return status != 409
 
 
 def _names(body: bytes) -> set[str]:
