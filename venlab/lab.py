@@ -381,6 +381,7 @@ class Lab:
             measured_watt_s=meter.measured_ws,
             wall_s=round(wall_s, 3),
             stopped=stopped,
+            delivered=opening.promise(self.client),  # as its last heartbeat said
         )
         with suppress(TimeoutError):  # a slow disk: the file's own thread writes on
             await asyncio.wait_for(self.outbox.flush(), FLUSH_S if stopped else None)

@@ -60,7 +60,8 @@ class Link:
         credential = self.vtn.credential if self.vtn else credential_of(config, transport)
         inner = transport(self.url, in_flight=config.in_flight, timeout_s=config.timeout_s)
         carrier = Paced(inner, config.rate_per_s, self._wall)
-        self.client = Client(carrier, dialect(config.dialect), credential, self._note)
+        speaks, now = dialect(config.dialect), self._wall.schedule_s
+        self.client = Client(carrier, speaks, credential, self._note, now)
         await self.client.greet()
         if self.vtn:
             await self.client.create_program(PROGRAM)
