@@ -301,8 +301,7 @@ class Lab:
         log.info("%d reports are sent again", again)
         async with awake(lambda: "what is not sent waits; await lab.resend() goes on"):
             player = self._player or self._new_player()
-            await player.drain(self.config.drain_s)
-            await player.end()
+            await player.send_again(self.config.drain_s)
         return self.results
 
     async def close(self) -> Results:
