@@ -180,7 +180,7 @@ async def test_a_repeated_registration_finds_what_is_there() -> None:
 
 
 async def test_a_page_is_no_receipt() -> None:
-    """Also where nothing of the answer is needed: nothing and any JSON is a VTN's, a page is not."""
+    """Also where nothing of the answer is needed: nothing or JSON is a VTN's, a page is not."""
     answers = iter([(201, b""), (201, b'{"id": "x"}'), (409, b"[]"), (201, b"<html>Log in")])
     async with scripted(lambda _: next(answers)) as vtn:
         client = client_of(vtn.url)
