@@ -17,8 +17,8 @@ from venlab.pace import Paced
 from venlab.transport import HttpxTransport
 
 RATE_PER_S = 60.0
-HURRY = 5.0
-LASTS_S = 20.0
+HURRY = 3.0
+LASTS_S = 15.0
 
 
 @pytest.mark.parametrize("transport", [HttpxTransport, FastTransport])

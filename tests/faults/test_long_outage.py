@@ -16,7 +16,7 @@ from venlab.lab import Lab
 from venlab.runfile import Frozen, Taken
 
 RATE_PER_S = 100.0
-HURRY = 3.0  # the rate is kept in its seconds: 300 reports in one of ours
+HURRY = 1.5  # the rate is kept in its seconds: 150 reports in one of ours
 LOADS = 90
 DOWN, BACK = 4, 44  # steps of a quarter of an hour
 
@@ -38,7 +38,7 @@ async def test_ten_hours_without_a_vtn(tmp_path: Path) -> None:
     """Memory stays flat; then the backlog goes at the rate limit, oldest first, in each load's
     order, while new readings come; nothing is lost."""
     config = quick(
-        tmp_path, simulated_hours=13, report_every_s=60.0, rate_per_s=RATE_PER_S, drain_s=60.0
+        tmp_path, simulated_hours=13, report_every_s=120.0, rate_per_s=RATE_PER_S, drain_s=60.0
     )
     async with Lab(config, wall=Clock(HURRY)) as lab:
         await lab.register()
@@ -49,7 +49,7 @@ async def test_ten_hours_without_a_vtn(tmp_path: Path) -> None:
         lab.clock.paused = False
         await reached(lab, BACK)
         backlog = (await lab.outbox.counts()).waiting
-        assert backlog >= 19 * LOADS
+        assert backlog >= 9 * LOADS
         assert alive(Taken) + alive(Frozen) <= 2 * LOADS
         sent = await sent_so_far(lab)
         await lab.vtn.start()
@@ -58,7 +58,7 @@ async def test_ten_hours_without_a_vtn(tmp_path: Path) -> None:
         await lab.read_back()
     check = results.check()
     assert check.ok, str(check)
-    assert check.heard == check.measured == 26 * LOADS
+    assert check.heard == check.measured == 13 * LOADS
 
     answered = [
         at
