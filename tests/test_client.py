@@ -14,7 +14,7 @@ from tests.scripted import Reply, Request, scripted
 from venlab.client import Client
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
 from venlab.fasttransport import FastTransport
-from venlab.model import Ven
+from venlab.model import Program, Ven
 from venlab.runfile import Attempt
 from venlab.secret import Secret
 from venlab.transport import HttpxTransport, is_loopback
@@ -176,6 +176,18 @@ async def test_a_repeated_registration_finds_what_is_there() -> None:
     async with scripted(lambda _: (409, b'{"detail": "taken", "id": "v7"}')) as vtn:
         client = client_of(vtn.url)
         assert (await client.register_ven("Aars", "aars")).id == "v7"
+        await client.close()
+
+
+async def test_a_page_is_no_receipt() -> None:
+    """Also where nothing of the answer is needed: nothing or JSON is a VTN's, a page is not."""
+    answers = iter([(201, b""), (201, b'{"id": "x"}'), (409, b"[]"), (201, b"<html>Log in")])
+    async with scripted(lambda _: next(answers)) as vtn:
+        client = client_of(vtn.url)
+        program = Program("p", "summer")
+        assert [await client.enrol(program, "r") for _ in range(3)] == [True, True, False]
+        with pytest.raises(NotAVtn):
+            await client.enrol(program, "r")
         await client.close()
 
 

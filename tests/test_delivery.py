@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.scripted import Reply, Request, Scripted, scripted
@@ -21,9 +24,10 @@ from venlab.errors import NotAVtn
 from venlab.fasttransport import FastTransport
 from venlab.model import Ven
 from venlab.outbox import Outbox
-from venlab.runfile import Counts
+from venlab.runfile import Counts, Frozen, ReadingRow
 from venlab.transport import Answer, HttpxTransport
-from venlab.wire import dialect
+from venlab.wire import Draft
+from venlab.wire.flat import Flat
 
 CREATED = (201, b'{"id": "r"}')
 REPORT = (
@@ -95,12 +99,13 @@ async def bench(
     *,
     look: bool = False,
     vens: int = 1,
+    speaks: Flat | None = None,
     register_again: Callable[[int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Bench]:
     async with scripted(reply) as vtn:
         outbox = Outbox(folder / "run.sqlite")
         transport = Carrier(vtn.url, in_flight=in_flight, timeout_s=2)
-        client = Client(transport, dialect("flat"))
+        client = Client(transport, speaks or Flat())
         fleet = [Ven(f"v{v}", "Aabenraa", "aabenraa") for v in range(vens)]
         wall = Clock(200.0)  # tests of what is sent need not wait for when
         options = {"tries": tries, "in_flight": in_flight, "look": look, "clock": wall}
@@ -206,14 +211,14 @@ async def test_one_report_that_hangs_keeps_nobody_else_from_sending(tmp_path: Pa
     async with bench(tmp_path, lambda _: CREATED, in_flight=4) as b:
         send, hung, now = b.transport.send, asyncio.Event(), Counter[str]()
 
-        async def slow(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-            if b"x0" in body:
+        async def slow(*request: Any) -> Answer:
+            if b"x0" in request[2]:
                 await hung.wait()
             now["going"] += 1
             going.append(now["going"])
             await asyncio.sleep(0.01)
             now["going"] -= 1
-            return await send(method, path, body, headers)
+            return await send(*request)
 
         b.transport.send = slow  # type: ignore[method-assign]
         await b.put(0, "x0", "a0", "b0")
@@ -331,6 +336,84 @@ async def test_poison_stops_nobody_else(tmp_path: Path) -> None:
         assert rejected == [("b", 422, "body.start: no such day")]
 
 
+class Batched(Flat):
+    """A dialect whose reports carry many readings: ``{"n": name, "of": [load, ...]}``."""
+
+    def halves(self, name: str, body: bytes, readings: int) -> list[Draft]:
+        """Cut the list of loads; a part's positions are those in its own report."""
+        of, half = json.loads(body)["of"], readings // 2
+        cuts = (range(half), range(half, readings)) if half else ()
+        return [
+            Draft(f"{name}/{n}", batch(f"{name}/{n}", [of[p] for p in cut]), cut)
+            for n, cut in enumerate(cuts, 1)
+        ]
+
+
+def batch(name: str, of: list[int]) -> bytes:
+    return json.dumps({"n": name, "of": of}).encode()
+
+
+async def put_batch(b: Bench) -> None:
+    """Measure eight loads, the n-th with n kW for 450 s, in one report."""
+    watts = 1000 * np.arange(8, dtype="<i4")
+    watt_s = int(watts.sum()) * 450
+    loads = np.arange(8, dtype="<i4").tobytes()
+    frozen = Frozen("x", 0, 1, 8, watt_s, loads, batch("x", list(range(8))))
+    await b.outbox.append(ReadingRow(0, "t", 450, 8, watt_s, watts.tobytes()), [frozen])
+
+
+def kept(b: Bench) -> list[tuple[str, str, int, int, list[int]]]:
+    with closing(sqlite3.connect(b.outbox.path)) as c:
+        rows = c.execute("SELECT name, state, readings, watt_s, loads FROM deliveries ORDER BY id")
+        return [(*rest, np.frombuffer(loads, "<i4").tolist()) for *rest, loads in rows]
+
+
+async def test_poison_in_a_batch_ends_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One wrong reading of eight: 8 → 4 + 4 → 2 + 2 → 1 + 1, seven requests; it is rejected with
+    the VTN's words, and the seven others are acknowledged with their own energy."""
+
+    def reply(request: Request) -> Reply:
+        return (422, b'{"detail": "no"}') if b"5" in request.body else CREATED
+
+    async with bench(tmp_path, reply, speaks=Batched()) as b:
+        await put_batch(b)
+        with caplog.at_level("INFO", "venlab"):
+            assert await b.drained() == Counts(acknowledged=7, rejected=1)
+        assert len(b.asked) == 7
+        assert kept(b) == [
+            ("x/1", "acknowledged", 4, 6 * 450_000, [0, 1, 2, 3]),
+            ("x/2/2", "acknowledged", 2, 13 * 450_000, [6, 7]),
+            ("x/2/1/1", "acknowledged", 1, 4 * 450_000, [4]),
+            ("x/2/1/2", "rejected", 1, 5 * 450_000, [5]),
+        ]
+        assert (b.delivery.acknowledged.tolist(), b.delivery.rejected.tolist()) == ([7], [1])
+    assert "Sent 3/4 reports for VEN Aabenraa" in caplog.text
+
+
+async def test_what_is_too_large_goes_in_parts(tmp_path: Path) -> None:
+    """A VTN that takes two readings at a time gets four reports, and nothing is rejected."""
+
+    def reply(request: Request) -> Reply:
+        return (413, b"") if len(request.json["of"]) > 2 else CREATED  # type: ignore[arg-type]
+
+    async with bench(tmp_path, reply, speaks=Batched()) as b:
+        await put_batch(b)
+        assert await b.drained() == Counts(acknowledged=8)
+        assert [(readings, loads) for _, _, readings, _, loads in kept(b)] == [
+            (2, [n, n + 1]) for n in (0, 2, 4, 6)
+        ]
+
+
+async def test_a_single_reading_that_is_too_large(tmp_path: Path) -> None:
+    """It cannot be halved: it is rejected and not asked again."""
+    async with bench(tmp_path, lambda _: (413, b""), speaks=Batched()) as b:
+        await put_batch(b)
+        assert await b.drained() == Counts(rejected=8)
+        assert len(b.asked) == 15
+
+
 async def test_a_taken_name_that_is_not_ours_is_rejected(tmp_path: Path) -> None:
     """409 without an unanswered attempt of this run means somebody else has the name."""
     async with bench(tmp_path, lambda _: (409, b'{"detail": "taken", "id": "r"}')) as b:
@@ -348,7 +431,7 @@ async def test_stored_but_the_answer_was_lost(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [408, 500, 502, 504])
 async def test_stored_but_a_gateway_lost_the_answer(tmp_path: Path, status: int) -> None:
-    """408 and 5xx leave open whether the report was stored, so a 409 after it means it was."""
+    """A 408 or 5xx leaves open whether it was stored, so a 409 after it means that it was."""
     answers = iter([(status, b"bad gateway"), (409, b'{"detail": "taken", "id": "r"}')])
     async with bench(tmp_path, lambda _: next(answers)) as b:
         await b.put(0, "a")

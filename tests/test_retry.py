@@ -10,7 +10,7 @@ import pytest
 
 from venlab.circuit import AFTER, Circuit
 from venlab.clock import Clock
-from venlab.errors import NoAnswer, Refused
+from venlab.errors import NoAnswer, NotAVtn, Refused
 from venlab.retry import Backoff, Patience, Verdict, asked_wait_s, verdict
 from venlab.transport import Answer
 
@@ -70,8 +70,8 @@ def patience(tries: int) -> Patience:
 
 
 async def test_patience_tries_again_what_nobody_answered() -> None:
-    """Two times nobody, then an answer; and no more tries than allowed."""
-    answers = iter([NoAnswer("away"), NoAnswer("away"), None])
+    """Two times nobody, or a page that is no VTN's; and no more tries than allowed."""
+    answers = iter([NoAnswer("away"), NotAVtn("a page"), None])
 
     async def work() -> str:
         if error := next(answers):

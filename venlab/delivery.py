@@ -161,6 +161,12 @@ class Delivery:
             self._send_all(), name="venlab-delivery", context=contextvars.Context()
         )
 
+    async def recount(self) -> None:
+        """Take the counts from the run file: of what others have sent, or let wait again."""
+        for state, counted in (("acknowledged", self.acknowledged), ("rejected", self.rejected)):
+            of = {v: readings for v, was, readings in await self._outbox.of_vens() if was == state}
+            counted[:] = [of.get(v, 0) for v in range(len(counted))]
+
     async def settled(self) -> None:
         """Wait until nothing can be sent now, or the VTN is away; raises what ended the sending."""
         if pump := self._pump:

@@ -307,8 +307,7 @@ class Lab:
         log.info("%d reports are sent again", again)
         async with awake(lambda: "what is not sent waits; await lab.resend() goes on"):
             player = self._player or self._new_player()
-            await player.drain(self.config.drain_s)
-            await player.end()
+            await player.send_again(self.config.drain_s)
         return self.results
 
     async def close(self) -> Results:
@@ -382,7 +381,8 @@ class Lab:
         meter = self._player.meter
         if self._player.caught_up:  # else what the run file holds was not replayed to its end
             self.outbox.note_about(measured=meter.measured, measured_watt_s=meter.measured_ws)
-        self.outbox.note_about(wall_s=self._player.wall_s, stopped=stopped)
+        promise = opening.promise(self.client)  # as its last heartbeat said
+        self.outbox.note_about(wall_s=self._player.wall_s, stopped=stopped, delivered=promise)
         with self._said, suppress(TimeoutError):  # a slow disk: its own thread writes on
             await asyncio.wait_for(self.outbox.flush(), FLUSH_S if stopped else None)
 

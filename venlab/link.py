@@ -66,7 +66,8 @@ class Link:
         inner = transport(self.url, in_flight=config.in_flight, timeout_s=config.timeout_s)
         mended = Revived(inner, self.revive) if self.vtn else inner
         carrier = Paced(mended, config.rate_per_s, self._wall)
-        self.client = Client(carrier, dialect(config.dialect), credential, self._note)
+        speaks, now = dialect(config.dialect), self._wall.schedule_s
+        self.client = Client(carrier, speaks, credential, self._note, now)
         if not self.vtn:
             await self.client.greet()
             return

@@ -25,6 +25,7 @@ __all__ = [
     "guard",
     "new_run_id",
     "patience",
+    "promise",
     "repairing",
 ]
 
@@ -73,11 +74,16 @@ def facts(
         "dialect": config.dialect,
         "transport": config.transport,
         "vtn_url": url,
-        "delivered": "exactly once" if client.refuses_repeated_names else "at least once",
+        "delivered": promise(client),
         "seed": config.seed,
         "speed": str(config.speed),
         "start": start.isoformat(),
     }
+
+
+def promise(client: Client) -> str:
+    """Return how often a report may be at the VTN, by what that says of itself."""
+    return "exactly once" if client.refuses_repeated_names else "at least once"
 
 
 def repairing(repair: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[bytes], bytes]:

@@ -208,13 +208,7 @@ class Player:
         if row.step_hash != self._step_hash():
             raise _other_values(row.cycle, "its last step differs in a bit")
         self._watch.remember(await self._outbox.events_applied())
-        for v, state, readings in await self._outbox.of_vens():
-            counted = {
-                "acknowledged": self._delivery.acknowledged,
-                "rejected": self._delivery.rejected,
-            }
-            if state in counted:
-                counted[state][v] += readings
+        await self._delivery.recount()
         log.info(
             "Going on after cycle %d, at timestamp index %d", self._cycle, self._simulator.index
         )
@@ -234,6 +228,12 @@ class Player:
             raise _other_values(row.cycle, said)
         self._count(sample, row.cycle)
         return tick.at_s
+
+    async def send_again(self, longest_s: float) -> None:
+        """Send what waits once more, after the end."""
+        await self._delivery.recount()
+        await self.drain(longest_s)
+        await self.end()
 
     async def drain(self, longest_s: float) -> None:
         """Send what waits, for at most so long; then say what is left."""

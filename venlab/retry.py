@@ -146,7 +146,7 @@ class Patience:
         )
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what the work does; NoAnswer or NotAVtn of the last try, or any other error."""
+        """Return what the work does; what its last try raises, or whatever a try cannot heal."""
 
         async def once() -> T:  # a lambda that returns a coroutine would count as done
             return await work()
