@@ -134,11 +134,9 @@ class Lab:
         self._state, self._problem = "registering", ""
         try:
             async with awake(lambda: f"{self.roster.progress}; await lab.register() goes on"):
-                await self.roster.register(self.client, progress)
-                if self.vtn and "start" not in self._before:  # else statuses are as they are
-                    await self.roster.play_operator(self.client)
-                await self._patiently(partial(self.roster.read_status, self.client))
-                await self.roster.enrol(self.client)
+                # Where a run goes on, statuses are as they are.
+                as_operator = self.vtn is not None and "start" not in self._before
+                await self._link.register(self.roster, progress, as_operator=as_operator)
         except BaseException as error:
             self._state, self._problem = "new", str(error)
             raise

@@ -13,7 +13,7 @@ from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import NoAnswer
+from venlab.errors import NoAnswer, Refused
 from venlab.fasttransport import FastTransport
 from venlab.faults import Faults
 from venlab.opening import patience
@@ -99,6 +99,21 @@ class Link:
             # A task of its own: whoever of those who wait for it is cancelled, it comes back.
             self._reviving = asyncio.create_task(self.vtn.start(), context=contextvars.Context())
             await asyncio.shield(self._reviving)
+
+    async def register(
+        self, roster: Roster, progress: Callable[[int, int], None], *, as_operator: bool
+    ) -> None:
+        """Register everybody; a VTN that loses meanwhile what it had is told all of it again."""
+        try:
+            await roster.settle(self.client, progress, as_operator=as_operator)
+        except Refused as error:
+            if error.status != 404:
+                raise
+            log.warning("%s; everybody is registered again", error)
+            roster.resource_ids.clear()
+            if self.vtn:
+                await self.client.create_program(PROGRAM)
+            await roster.settle(self.client, progress, as_operator=self.vtn is not None)
 
     async def register_again(self, roster: Roster, ven: int) -> None:
         """Register a VEN that the VTN does not know any more, with all that stands behind it."""

@@ -50,7 +50,7 @@ class Roster:
         self._fleet = fleet
         self._prefix = prefix
         self._in_flight = in_flight
-        self.patiently = patience or Patience(
+        self._patiently = patience or Patience(
             1, Clock(1.0), Backoff(0.1, 1.0, np.random.default_rng())
         )
         self.vens: list[Ven] = []
@@ -66,6 +66,16 @@ class Roster:
     def progress(self) -> str:
         """How far the registration is, in words."""
         return f"{len(self.resource_ids)} of {self._fleet.n_resources} resources are registered"
+
+    async def settle(
+        self, client: Client, progress: Callable[[int, int], None], *, as_operator: bool
+    ) -> None:
+        """Register everybody, learn who is approved, and enrol those; parameters as below."""
+        await self.register(client, progress)
+        if as_operator:
+            await self.play_operator(client)
+        await self._patiently(partial(self.read_status, client))
+        await self.enrol(client)
 
     async def register(self, client: Client, progress: Callable[[int, int], None]) -> None:
         """Register all VENs, then all resources; repeatable, and goes on where it broke off.
@@ -118,7 +128,7 @@ class Roster:
             await self._register_resource(client, r, ven)
         if as_operator:
             await self.play_operator(client, behind)
-        for program in await self.patiently(client.programs):
+        for program in await self._patiently(client.programs):
             await self._enrol_in(client, program, behind[self.approved[behind]].tolist())
         self.vens[v] = ven
 
@@ -126,11 +136,11 @@ class Roster:
         name = self._prefix + str(self._fleet.ven_name[v])
         client_name = self._prefix + str(self._fleet.town_id[v])
         log.info("Registering VEN: %s", name)
-        return await self.patiently(lambda: client.register_ven(name, client_name))
+        return await self._patiently(lambda: client.register_ven(name, client_name))
 
     async def _register_resource(self, client: Client, r: int, ven: Ven) -> None:
         resource = self._resource(r, ven)
-        told = await self.patiently(lambda: client.register_resource(ven, resource))
+        told = await self._patiently(lambda: client.register_resource(ven, resource))
         self.resource_ids[r] = told.id
 
     async def play_operator(self, client: Client, which: NDArray[np.intp] | None = None) -> None:
@@ -138,7 +148,7 @@ class Roster:
         which = np.arange(self._fleet.n_resources) if which is None else which
         for r in which[~self._fleet.approved[which]].tolist():
             status = cast("Status", str(self._fleet.status[r]))
-            await self.patiently(partial(client.set_status, self.resource_ids[r], status))
+            await self._patiently(partial(client.set_status, self.resource_ids[r], status))
 
     async def read_status(self, client: Client) -> None:
         """Take from the VTN which resources are approved, where it can say."""
@@ -155,12 +165,12 @@ class Roster:
     async def enrol(self, client: Client) -> None:
         """Enrol the approved resources in every program that the VTN has."""
         approved = np.flatnonzero(self.approved).tolist()
-        for program in await self.patiently(client.programs):
+        for program in await self._patiently(client.programs):
             await self._enrol_in(client, program, approved)
 
     async def _enrol_in(self, client: Client, program: Program, resources: list[int]) -> None:
         async def enrol(r: int) -> None:
-            await self.patiently(lambda: client.enrol(program, self.resource_ids[r]))
+            await self._patiently(lambda: client.enrol(program, self.resource_ids[r]))
 
         await for_each(resources, enrol, self._in_flight)
 
