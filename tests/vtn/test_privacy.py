@@ -184,6 +184,7 @@ async def test_a_ven_gets_nothing_of_another(world: World) -> None:
 
 async def test_a_stranger_gets_nothing_at_all(world: World) -> None:
     """No token, one that was made up, one that was renewed: 401, whatever is asked."""
+    assert (await world.b("GET", "/vens"))[0] == 200
     _, renewed = await world.operator("POST", f"/vens/{world.names['b']}/token")
     assert (await world.b.as_(renewed["auth_token"])("GET", "/vens"))[0] == 200
     before = await world.seen()
