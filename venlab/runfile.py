@@ -239,9 +239,11 @@ def resend(
     lost = "SELECT id, body FROM deliveries WHERE destination = ?1 AND (state = 'rejected' OR"
     lost += " (state = 'acknowledged' AND name NOT IN (SELECT name FROM heard)"
     lost += " AND EXISTS (SELECT 1 FROM about WHERE key = 'read_back' AND value = 'true')))"
+    given = [destination]
     if names is not None:
         lost += " AND name IN (SELECT value FROM json_each(?2))"
-    rows = c.execute(lost, (destination, json.dumps(list(names or ())))).fetchall()
+        given.append(json.dumps(list(names)))
+    rows = c.execute(lost, given).fetchall()
     c.executemany(
         "UPDATE deliveries SET state = 'waiting', unanswered = 0, status = NULL, words = NULL,"
         " body = ? WHERE id = ?",
