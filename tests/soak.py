@@ -103,7 +103,9 @@ async def soak(minutes: float, folder: Path, *, seed: int, say: Callable[[str], 
     async with vl.Lab(config) as lab:
         await lab.register()
         lab.start()
-        troubling = asyncio.create_task(_trouble(lab, minutes * 60, np.random.default_rng(seed), say))
+        troubling = asyncio.create_task(
+            _trouble(lab, minutes * 60, np.random.default_rng(seed), say)
+        )
         seen = await _watched(lab, folder, minutes * 60, say, problems)
         await troubling
         await lab.wait()

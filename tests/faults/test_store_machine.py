@@ -39,7 +39,6 @@ class Report:
     lane: int
     loads: tuple[int, ...]
     body: bytes
-    seq: tuple[int, ...]
     state: str = "waiting"
     attempts: int = 0
     unanswered: int = 0
@@ -58,8 +57,8 @@ class Model:
     read_back: bool = False
 
     def there(self) -> list[tuple[str, Report]]:
-        there = [(name, r) for name, r in self.reports.items() if not r.gone]
-        return sorted(there, key=lambda each: each[1].seq)
+        """Return what is in the file, as it came in."""
+        return [(name, r) for name, r in self.reports.items() if not r.gone]
 
     def in_state(self, *states: str) -> list[tuple[str, Report]]:
         return [(name, r) for name, r in self.there() if r.state in states]
@@ -134,11 +133,9 @@ class StoreMachine(RuleBasedStateMachine):
             loads = (2 * lane, 2 * lane + 1)
             watts[list(loads)] = WATTS[list(loads)]
             name = f"run/{lane}/{cycle}"
-            new[name] = Report(cycle, lane, loads, name.encode(), (cycle, lane))
+            new[name] = Report(cycle, lane, loads, name.encode())
         kept = watts[watts >= 0]
-        row = ReadingRow(
-            cycle, f"c{cycle}", 450, len(kept), int(kept.sum()) * 450, watts.tobytes()
-        )
+        row = ReadingRow(cycle, f"c{cycle}", 450, len(kept), int(kept.sum()) * 450, watts.tobytes())
         self.do(lambda: self.box.append(row, [frozen(n, r) for n, r in new.items()]), where)
         self.model.reports |= new
         self.model.cycles += 1
@@ -151,8 +148,11 @@ class StoreMachine(RuleBasedStateMachine):
         taken: list[Taken] | None = self.do(lambda: self.box.take(limit, left_out), where)
         for name, report in expected:
             assert report.state == "waiting", f"{name} is {report.state} and handed out"
-            older = [n for n, r in self.model.in_state("waiting", "in flight")
-                     if r.lane == report.lane and r.cycle < report.cycle]
+            older = [
+                n
+                for n, r in self.model.in_state("waiting", "in flight")
+                if r.lane == report.lane and r.cycle < report.cycle
+            ]
             assert not older, f"{name} overtakes {older}"
             report.state = "in flight"
         if taken is None:
@@ -162,7 +162,11 @@ class StoreMachine(RuleBasedStateMachine):
             report.held = item
             told = (item.cycle, item.lane, item.body, item.attempts, item.unanswered)
             assert told == (
-                report.cycle, report.lane, report.body, report.attempts, report.unanswered
+                report.cycle,
+                report.lane,
+                report.body,
+                report.attempts,
+                report.unanswered,
             )
             assert tuple(np.frombuffer(item.loads, "<i4")) == report.loads
 
@@ -172,8 +176,11 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held())
     @rule(data=st.data(), where=places, repeated=st.booleans())
     def settle(self, data: st.DataObject, where: str, repeated: bool) -> None:
-        chosen = data.draw(st.lists(st.sampled_from(self.held()), min_size=1, max_size=4,
-                                    unique_by=lambda each: each[0]))
+        chosen = data.draw(
+            st.lists(
+                st.sampled_from(self.held()), min_size=1, max_size=4, unique_by=lambda each: each[0]
+            )
+        )
         outcomes = []
         for _, report in chosen:
             state = data.draw(st.sampled_from(["acknowledged", "rejected", "waiting"]))
@@ -191,20 +198,19 @@ class StoreMachine(RuleBasedStateMachine):
             if repeated:  # a second outcome of the same attempt comes too late to count
                 await asyncio.wrap_future(self.box.settle(late))
 
-        self.do(settled, "other" if where == "other" else "main")
+        self.do(settled, "main" if where == "cancelled" and repeated else where)
 
     @precondition(lambda self: any(len(r.loads) > 1 for _, r in self.held()))
     @rule(data=st.data(), where=places)
     def split(self, data: st.DataObject, where: str) -> None:
         many = [(n, r) for n, r in self.held() if len(r.loads) > 1]
         name, report = data.draw(st.sampled_from(many))
-        item, highest = report.held, max(r.seq for _, r in self.model.there())
+        item = report.held
         assert item
         parts = {
-            f"{name}/{k}": Report(report.cycle, report.lane, (load,), b"part", (report.cycle, 9, load))
+            f"{name}/{k}": Report(report.cycle, report.lane, (load,), b"part")
             for k, load in enumerate(report.loads)
         }
-        del highest
         told = [frozen(n, r)._replace(watt_s=0) for n, r in parts.items()]
         self.do(lambda: self.box.split(item, told), where)
         report.gone, report.held = True, None
@@ -237,7 +243,8 @@ class StoreMachine(RuleBasedStateMachine):
         repair = (lambda body: body + b"!") if repaired else None
         count = self.do(lambda: self.box.resend(names, repair), where)
         again = [
-            r for n, r in self.model.in_state("rejected", "acknowledged")
+            r
+            for n, r in self.model.in_state("rejected", "acknowledged")
             if (names is None or n in names)
             and (r.state == "rejected" or (self.model.read_back and n not in self.model.heard))
         ]
@@ -260,7 +267,9 @@ class StoreMachine(RuleBasedStateMachine):
 
         if where == "both":
             beside = asyncio.run_coroutine_threadsafe(some(), self.other)
-            self.noted = {k: n + (attempts if k == "requests" else 1) for k, n in self.noted.items()}
+            self.noted = {
+                k: n + (attempts if k == "requests" else 1) for k, n in self.noted.items()
+            }
         self.do(some)
         self.noted = {k: n + (attempts if k == "requests" else 1) for k, n in self.noted.items()}
         if where == "both":
