@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from venlab.errors import StoreError
 from venlab.outbox import Outbox
-from venlab.runfile import Counts, Frozen, ReadingRow, Settled, TickRow
+from venlab.runfile import Attempt, Counts, Frozen, ReadingRow, Settled, TickRow
 
 
 def row(cycle: int, measured: int = 2) -> ReadingRow:
@@ -161,3 +163,50 @@ async def test_everything_is_sent_again_where_nothing_is_named(outbox: Outbox) -
     assert await outbox.counts() == Counts(rejected=2, waiting=1)
     assert await outbox.resend() == 2
     assert await outbox.counts() == Counts(waiting=3)
+
+
+async def test_who_waits_for_an_outcome_and_is_cancelled_does_not_stop_the_file(
+    outbox: Outbox,
+) -> None:
+    """What `settle` returns may be awaited and let go: the outcome is kept all the same."""
+    await outbox.append(row(0), [report("a")])
+    (taken,) = await outbox.take(1)
+    waiting = asyncio.wrap_future(outbox.settle([Settled(taken.id, "acknowledged", 201)]))
+    waiting.cancel()
+    async with asyncio.timeout(10):
+        assert await outbox.counts() == Counts(acknowledged=1)
+
+
+def test_attempts_of_two_threads_are_kept_once_each(tmp_path: Path) -> None:
+    """Two loops may note requests at the same time; none is lost and none is kept twice."""
+    box = Outbox(tmp_path / "run.sqlite")
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [Thread(target=_note, args=(box, 20_000)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    box.close()
+    with closing(sqlite3.connect(box.path)) as c:
+        assert c.execute("SELECT count(*) FROM requests").fetchone() == (60_000,)
+
+
+def _note(box: Outbox, times: int) -> None:
+    for _ in range(times):
+        box.note_attempt(Attempt(0.0, "report", "", 201, 1.0, 1))
+
+
+def test_what_comes_while_the_file_is_closed_is_done_or_refused(tmp_path: Path) -> None:
+    """Nobody waits for ever: an outcome handed over at the same time is kept or a StoreError."""
+    for n in range(200):
+        box = Outbox(tmp_path / f"{n}.sqlite")
+        closing_it = Thread(target=box.close)
+        closing_it.start()
+        with suppress(StoreError):
+            while True:
+                box.settle([]).result(10)
+        closing_it.join()

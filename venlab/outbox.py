@@ -68,6 +68,7 @@ class Outbox:
         self._failure: StoreError | None = None
         self._attempts: list[Attempt] = []
         self.recent: deque[Attempt] = deque(maxlen=RECENT)  # requests, for a live view
+        self._handing_over, self._closed = threading.Lock(), False
         opened: Future[None] = Future()
         self._thread = threading.Thread(
             target=self._own, args=(durability, opened), name="venlab-outbox", daemon=True
@@ -184,18 +185,22 @@ class Outbox:
 
     def close(self) -> None:
         """Write what was handed over and close the file; safe to call twice."""
-        if self._thread.is_alive():
+        if not self._closed:
             self._write_attempts()
-            self._work.put(None)
-            self._thread.join()
+            with self._handing_over:  # what came after the end would never be done
+                self._closed = True
+                self._work.put(None)
+        self._thread.join()
 
     # -- the thread that owns the connection ------------------------------------------------
 
     def _tell(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        if not self._thread.is_alive():
-            raise StoreError(f"the run file {self.path} is closed", "open the run again")
         future: Future[T] = Future()
-        self._work.put((work, future))
+        future.set_running_or_notify_cancel()  # else it could be cancelled, and the write is not
+        with self._handing_over:
+            if self._closed:
+                raise StoreError(f"the run file {self.path} is closed", "open the run again")
+            self._work.put((work, future))
         return future
 
     async def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -210,7 +215,7 @@ class Outbox:
         try:
             connection = sqlite3.connect(self.path, isolation_level=None)
             runfile.prepare(connection, self.path, durability)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # whatever it is, as below
             if connection:
                 connection.close()
             opened.set_exception(StoreError(f"cannot open the run file {self.path}: {error}"))
