@@ -38,6 +38,7 @@ async def main():
 try:
     asyncio.run(main())
 except StoreError as error:
+    assert error.__context__ is None, error.__context__  # it is said once
     sys.exit(str(error))
 """
 
