@@ -44,6 +44,9 @@ def test_a_right_number_is_right() -> None:
         ("time.cycles", 8, (vl.params(simulated_hours=1.0),)),
         ("time.speed", 48, (vl.params(),)),
         ("time.drift", 115.2, (0.020, 15)),
+        ("break.backlog", 66_240, (10, 110.4)),
+        ("break.drain", 739.2857, (66_240, (200, 110.4))),
+        ("break.twice", 100, (100,)),
     ],
 )
 def test_numbers_worked_by_hand(name: str, right: float, given: tuple[Any, ...]) -> None:

@@ -159,14 +159,14 @@ _EXERCISES: dict[str, tuple[Any, str, dict[float, str]]] = {
         {60.0: "a minute has 60 s"},
     ),
     "break.backlog": (
-        lambda away_min, loads, p: away_min * 60 / p.report_every_s * loads,
+        lambda away_min, per_s: away_min * 60 * per_s,
         "readings",
         {1 / 60: "a minute has 60 s", 1 / 6: "a building has six loads"},
     ),
     "break.drain": (
-        lambda backlog, rate_per_s, loads, p: backlog / (rate_per_s - loads / p.report_every_s),
+        lambda backlog, limit_and_new: backlog / (limit_and_new[0] - limit_and_new[1]),
         "s",
-        {},
+        {0.448: "new readings keep coming meanwhile"},
     ),
     "break.twice": (
         lambda sent: sent,
