@@ -187,9 +187,9 @@ class Outbox:
         """Write what was handed over and close the file; safe to call twice."""
         if not self._closed:
             self._write_attempts()
-            with self._handing_over:  # what came after the end would never be done
-                self._closed = True
-                self._work.put(None)
+        with self._handing_over:  # what came after the end would never be done
+            self._closed = True
+        self._work.put(None)  # each time: an interrupt may have come before it
         self._thread.join()
 
     # -- the thread that owns the connection ------------------------------------------------
