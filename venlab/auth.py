@@ -260,7 +260,10 @@ class ClientCredentials:
         headers = Headers({"content-type": "application/x-www-form-urlencoded"})
         if self._style == "basic":
             headers["authorization"] = f"Basic {self._basic()}"
-        return await self._transport.send("POST", self._path, self._form(), headers)
+        try:
+            return await self._transport.send("POST", self._path, self._form(), headers)
+        except NoAnswer as error:
+            raise NoAnswer(self._hiding(error.problem)) from None
 
     def read(self, answer: Answer) -> Given:
         """Return the token in an answer.
@@ -285,7 +288,7 @@ class ClientCredentials:
             if answer.status != 200:
                 raise ValueError("a token comes with 200, and redirects are not followed")
             given = _read_token(answer.body)
-        except ValueError as error:  # msgspec's too
+        except (ValueError, RecursionError) as error:  # msgspec's too
             said = f"what {self._url} answers (status {answer.status}) is no token: {error}"
             raise NotAVtn(said, "check token_url", status=answer.status) from None
         lasts_s = math.inf if given.expires_in is None else given.expires_in
@@ -308,16 +311,20 @@ class ClientCredentials:
         return b64encode(pair.encode()).decode()
 
     def _words(self, body: bytes) -> str:
-        """Return the server's words for a refusal, without the secret that they may repeat."""
+        """Return the server's words for a refusal."""
         try:
             refusal = _read_refusal(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         words = f"{refusal.error}: {refusal.error_description}".rstrip(": ")
+        return self._hiding(words)[:500]
+
+    def _hiding(self, words: str) -> str:
+        """Return what somebody said without the secret that it may repeat."""
         plain = self._secret.reveal()
         for secret in (plain, quote_plus(plain), self._basic()):
             words = words.replace(secret, "***")
-        return words[:500]
+        return words
 
 
 def credential_of(

@@ -18,6 +18,7 @@ from venlab.transport import Answer
 __all__ = ["Backoff", "Patience", "Verdict", "asked_wait_s", "verdict"]
 
 T = TypeVar("T")
+LONGEST_S = 3600.0
 
 
 class Verdict(enum.Enum):
@@ -79,22 +80,23 @@ def verdict(answer: Answer, *, receipt: bool) -> Verdict:
 def asked_wait_s(answer: Answer) -> float:
     """Return how long a VTN asks to be left alone [s], 0 where it asks for nothing.
 
-    RFC 9110 §10.2.3: ``Retry-After`` is whole seconds or a date.
+    RFC 9110 §10.2.3: ``Retry-After`` is whole seconds or a date. Nobody is left alone for more
+    than an hour: what asks for years is broken, and may be mended before.
 
     Examples
     --------
     >>> asked_wait_s(Answer(429, {"retry-after": "7"}, b""))
     7.0
     """
-    said = answer.headers.get("retry-after") or ""
-    if said.isascii() and said.isdigit():
-        return float(said)
     try:
+        said = answer.headers.get("retry-after") or ""  # some libraries fail where it is not ASCII
+        if said.isascii() and said.isdigit():
+            return min(float(said), LONGEST_S)
         moment = parsedate_to_datetime(said)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), LONGEST_S)
 
 
 class Backoff:

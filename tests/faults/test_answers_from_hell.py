@@ -12,6 +12,7 @@ import pytest
 from tests.faults import scripts
 from tests.faults.hell import WELL, Script, answer, growth, hell
 from tests.faults.scripts import TOKEN
+from venlab.auth import ClientCredentials
 from venlab.client import Client
 from venlab.errors import AccessDenied, NoAnswer, NotAVtn, VtnError
 from venlab.fasttransport import FastTransport
@@ -231,6 +232,40 @@ async def test_an_answer_before_the_request_is_complete(carrier: Carrier, ends: 
         server.healed = True
         assert await client.health() == "ok"
         await client.close()
+
+
+async def test_a_wait_that_is_asked_for_in_odd_words(carrier: Carrier) -> None:
+    """A Retry-After that is not ASCII, or comes twice, asks for nothing or for one of both."""
+    for said, waits in (
+        (["retry-after: \xe5"], (0,)),
+        (["retry-after: 7", "retry-after: 9"], (0, 7)),
+    ):
+        async with hell(Script(answer(b"{}", "503 Busy", *said))) as server:
+            client = client_of(carrier, server.url)
+            with pytest.raises(NoAnswer) as caught:
+                await client.health()
+            assert caught.value.retry_after_s in waits
+            await client.close()
+
+
+async def test_a_token_server_from_hell(carrier: Carrier) -> None:
+    """What repeats the form it was sent shows no secret of it, whatever it makes of it."""
+    head = answer(b"", "400 Bad").replace(b"\r\n\r\n", b"\r\n(")
+    refusal = answer(b'{"error": "no", "error_description": "not %b"}' % TOKEN.encode(), "400 Bad")
+    for said in (head + TOKEN.encode() + b"): x\r\n\r\n", b"HTTP/1.1 " + TOKEN.encode(), refusal):
+        for style in ("body", "basic"):
+            async with hell(Script(said, ends=True)) as server:
+                url = f"{server.url}/token"
+                ours = ClientCredentials(
+                    url, "lab", Secret(TOKEN), style=style, transport=carrier, timeout_s=5.0
+                )
+                notes: list[Attempt] = []
+                client = Client(carrier(server.url), dialect("flat"), ours, notes.append)
+                with pytest.raises(VtnError) as caught:
+                    await client.health()
+                shows_no_secret(caught.value, notes)
+                del caught
+                await client.close()
 
 
 async def test_plain_http_where_tls_was_expected(carrier: Carrier) -> None:

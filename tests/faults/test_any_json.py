@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -14,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import venlab.client
+from venlab.auth import ClientCredentials
 from venlab.client import Client
-from venlab.errors import ConfigError, NotAVtn, VtnError
+from venlab.errors import NotAVtn, VtnError
 from venlab.model import Event, Program, Resource, Ven
+from venlab.retry import asked_wait_s
 from venlab.secret import Secret
 from venlab.transport import Answer
-from venlab.wire import LoadName, dialect
+from venlab.wire import Dialect, LoadName, dialect
 
 VEN = Ven("v1", "Aars", "aars")
 FLAT = dialect("flat")
@@ -66,6 +70,13 @@ async def read_back(client: Client) -> object:
     return pages
 
 
+async def taken_and_looked_for(client: Client) -> object:
+    """Send a report, and look for it."""
+    answer = await client.post_report(VEN, b"{}")
+    receipt = client.dialect.receipt(answer.body)
+    return [await client.holds("run/a"), receipt, asked_wait_s(answer)]
+
+
 CALLS: dict[str, Callable[[Client], Awaitable[object]]] = {
     "greet": lambda c: c.greet(),
     "register": registered,
@@ -80,6 +91,8 @@ CALLS: dict[str, Callable[[Client], Awaitable[object]]] = {
     "cancel event": lambda c: c.cancel_event(EVENT),
     "responses": lambda c: c.responses(EVENT),
     "read back": read_back,
+    "report": taken_and_looked_for,
+    "renew token": lambda c: c._renew("v1"),
 }
 # What a VTN says when all is well; a test spoils it.
 START, END = "2023-01-09T16:00:00Z", "2023-01-09T18:00:00+01:00"
@@ -109,6 +122,8 @@ GOOD: dict[str, Any] = {
     ],
     "refusal": {"detail": [{"loc": ["body", "start"], "msg": "wrong", "input": 3}]},
 }
+GOOD |= {"report": {"id": "r1"}, "renew token": {"auth_token": "abc"}}
+GOOD |= {"token": {"access_token": "abc", "token_type": "Bearer", "expires_in": 60}}
 GOOD |= dict.fromkeys(("create event", "change event"), GOOD["events"][0])
 
 SCALARS = (
@@ -152,8 +167,6 @@ def takes_or_says(call: str, body: bytes, status: int) -> None:
         asked(call, Parrot(body, status))
     except VtnError as error:
         said = str(error)
-    except ConfigError as error:  # a token that no header can carry
-        said = str(error) if call == "register" and "token" in str(error) else "\0"
     assert said.isprintable()
     assert len(said) < 1500
 
@@ -173,6 +186,66 @@ def test_any_json_is_taken_or_told(call: str, data: st.DataObject, status: int) 
 def test_any_bytes_are_taken_or_told(call: str, body: bytes, status: int) -> None:
     """What is no JSON at all neither."""
     takes_or_says(call, body, status)
+
+
+TOKEN_SERVER = ClientCredentials("http://127.0.0.1:1/token", "lab", Secret("s3cret"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    body=(near(GOOD["token"]) | ANY).map(lambda a: json.dumps(a).encode()) | st.binary(),
+    status=STATUSES,
+)
+def test_any_answer_of_a_token_server_is_taken_or_told(body: bytes, status: int) -> None:
+    """A token with its time, or a VtnError."""
+    try:
+        secret, lasts_s = TOKEN_SERVER.read(Answer(status, {}, body))
+    except VtnError:
+        return
+    assert re.fullmatch(r"[!-~]+", secret.reveal())
+    assert lasts_s > 0
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_deep_answer_of_a_token_server(status: int) -> None:
+    """No depth ends the lab."""
+    with pytest.raises(VtnError):
+        TOKEN_SERVER.read(Answer(status, {}, b'{"x":' + b"[" * 200_000))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("9" * 400, "1" * 5000, "-1", "1e9", "nan", "inf", "\x00", "²", "٣", "soon"),
+        "Mon, 01 Jan 2030 00:00:00 +" + "9" * 30,
+        "Mon, " + "9" * 30 + " Jan 2030 00:00:00 GMT",
+        *("Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359"),
+    ],
+)
+def test_whatever_wait_is_asked_for_is_bounded(said: str) -> None:
+    """A broken or hostile Retry-After puts nobody off for ever."""
+    assert 0 <= asked_wait_s(Answer(503, {"retry-after": said}, b"")) <= 3600
+
+
+def test_every_call_of_the_dialect_is_made() -> None:
+    """A new call needs an answer that is spoilt here."""
+    made: set[str] = set()
+
+    class Spy:
+        def __getattr__(self, name: str) -> object:
+            made.add(name)
+            return getattr(FLAT, name)
+
+    for call, make in CALLS.items():
+        client = Client(Parrot(json.dumps(GOOD.get(call)).encode()), Spy())  # type: ignore[arg-type]
+        with suppress(VtnError):
+            asyncio.run(make(client))  # type: ignore[arg-type]
+    returned = {
+        name: getattr(there, "__annotations__", {}) for name, there in vars(Dialect).items()
+    }
+    calls = {name for name, hints in returned.items() if "Call[" in hints.get("return", "")}
+    assert calls
+    assert calls <= made
 
 
 @settings(max_examples=300, deadline=None)

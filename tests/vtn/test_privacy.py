@@ -25,6 +25,15 @@ class Try(NamedTuple):
     body: Any = None
 
 
+class Form(dict[str, str]):
+    """What an OAuth2 client sends: it says in the form who it is, and carries no token."""
+
+
+def as_client(client_id: str) -> Form:
+    form = {"grant_type": "client_credentials", "scope": "{a}"}
+    return Form(form | {"client_id": client_id, "client_secret": "{b_token}"})
+
+
 def told(name: str, ven: str, resource_id: str, **more: Any) -> Json:
     return report(name, ven, resource_id=resource_id, **more)
 
@@ -43,6 +52,12 @@ ROWS: dict[str, list[Try]] = {
     "POST /vens": [
         Try("/vens", 403, {"ven_name": "new", "client_name": "c"}),
         Try("/vens", 403, {"ven_name": "{a_name}", "client_name": "c"}),
+    ],
+    "POST /auth/token": [
+        Try("/auth/token", 401, as_client("{a}")),
+        Try("/auth/token", 401, as_client("{a_name}")),
+        Try("/auth/token", 401, as_client("operator")),
+        Try("/auth/token", 200, as_client("{b}")),
     ],
     "GET /vens": [
         Try("/vens", 200),
@@ -133,6 +148,8 @@ class World:
         """Try it, and see that nothing of A is in the answer but what B itself said."""
         path = self.filled(tried.path)
         body = tried.body
+        if isinstance(body, Form):
+            return await self.as_client({n: self.filled(v) for n, v in body.items()})
         raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         raw = raw if raw is None else self.filled(raw.decode()).encode()
         status, content = await who(row.split(maxsplit=1)[0], path, raw)
@@ -140,6 +157,15 @@ class World:
         for mark in (MARK, self.names["a"]):
             assert mark not in said or mark in f"{path} {raw!r}", (row, tried)
         return status, content
+
+    async def as_client(self, form: dict[str, str]) -> tuple[int, Any]:
+        """Ask for a token: it shows no more than VEN B's own."""
+        answer = await self.operator.http.post("/flat/auth/token", data=form)
+        if answer.is_success:
+            given = self.operator.as_(answer.json()["access_token"])
+            assert await given("GET", "/vens") == await self.b("GET", "/vens")
+            assert (await given("POST", "/programs", {"program_name": "new"}))[0] == 403
+        return answer.status_code, answer.json()
 
     async def seen(self) -> list[Any]:
         """What A sees of its own, and the operator of what is everybody's."""
@@ -156,6 +182,7 @@ async def world(serve: Callable[..., Server], http: httpx.AsyncClient) -> World:
     vens = {"a": await operator.ven(names["a_name"]), "b": await operator.ven("B")}
     tokens = {name: operator.as_(ven["auth_token"]) for name, ven in vens.items()}
     names |= {name: ven["id"] for name, ven in vens.items()}
+    names["b_token"] = vens["b"]["auth_token"]
     world = World(operator, tokens["a"], tokens["b"], names)
     for name, ven in vens.items():
         behind = resource(ven["ven_name"], id=names[f"{name}_resource"])
