@@ -26,7 +26,8 @@ async def test_a_dead_vtn_delays_no_tick(tmp_path: Path) -> None:
         results = await lab.run()
     took = results.rows("SELECT duration_s FROM ticks WHERE kind = 'send' ORDER BY n")
     assert len(took) == 16
-    assert max(t for (t,) in took) < 0.5  # even the first, which finds out
+    assert took[0][0] < 0.5  # this one finds out
+    assert max(t for (t,) in took[1:]) < 0.2
     check = results.check()
     assert (check.measured, check.waiting) == (16 * 90, 16 * 90)
     assert check.ok, str(check)

@@ -95,7 +95,10 @@ class FastTransport:
         return answered(self._base_url, headers, response.status, response.headers, content)
 
     def _line(self) -> Semaphore:
-        return self._lines.setdefault(get_running_loop(), Semaphore(self._in_flight))
+        loop = get_running_loop()
+        if loop not in self._lines:  # asked at each request: none is made to be thrown away
+            self._lines[loop] = Semaphore(self._in_flight)
+        return self._lines[loop]
 
     async def close(self) -> None:
         """Close all connections."""

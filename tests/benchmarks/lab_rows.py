@@ -168,7 +168,8 @@ async def _drift(seconds: float) -> list[float]:
 
     load = [asyncio.create_task(busy()) for _ in range(8)]
     lags = []
-    async with aclosing(Agenda({Kind.SAMPLE: 0.5}, seconds).play(Clock(1))) as ticks:
+    agenda = Agenda({Kind.SAMPLE: 0.5}, seconds)
+    async with aclosing(agenda.play(Clock(1), agenda.ticks())) as ticks:
         async for _, lag_s, _ in ticks:
             lags.append(lag_s)
     stop.set()

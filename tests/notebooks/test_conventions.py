@@ -18,6 +18,7 @@ from venlab.platforms import notebooks_dir
 
 NOTEBOOKS = sorted(notebooks_dir().glob("*.ipynb"))
 LESSONS = [path for path in NOTEBOOKS if path.name[0].isdigit()]
+TO_COME = (4, 5)  # the standard's dialects, and demand response
 # The one place where a loop is run by hand: a cell that shows what happens then.
 OLD_BUG = "shows-the-old-bug"
 # papermill's own help drops a line whose comment holds an equals sign.
@@ -124,10 +125,10 @@ class TestEach:
 
 
 def test_lessons_are_numbered_from_nought() -> None:
-    """00, 01, 02 and so on; no two share a number."""
+    """00, 01, 02 and so on, without a gap but for the lessons that are still to come."""
     numbers = [int(path.name[:2]) for path in LESSONS]
-    assert numbers[:4] == [0, 1, 2, 3]
-    assert len(set(numbers)) == len(numbers)
+    assert [n for n in range(max(numbers) + 1) if n not in TO_COME] == numbers
+    assert len(LESSONS) >= 4
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)

@@ -27,7 +27,8 @@ from venlab.vtn.store import Row, Store
 from venlab.vtn.tokens import MAX_FORM, TOKEN_PATH, token_routes
 
 FLAT = "/flat"
-_FORMS = (TOKEN_PATH, FLAT + TOKEN_PATH)
+_FORMS = (("POST", TOKEN_PATH), ("POST", FLAT + TOKEN_PATH))
+_REPORTS = ("POST", f"{FLAT}/reports")
 
 
 def create_app(
@@ -80,14 +81,15 @@ class Front:
         if scope["type"] != "http":
             return
         app, body, caller = self._app, b"", None  # a stranger's body is not read
-        posted = (scope["method"], scope["path"]) == ("POST", f"{FLAT}/reports")
-        form = scope["method"] == "POST" and scope["path"] in _FORMS
+        asked = scope["method"], scope["path"]
+        posted = asked == _REPORTS
+        form = not posted and asked in _FORMS
         try:
             if form:  # from whom it is stands in it
                 body = await _read(receive, MAX_FORM)
             else:
                 caller = self.access.caller(scope["headers"])
-            if caller is not None and scope["method"] in {"POST", "PUT", "PATCH"}:
+            if caller is not None and (posted or scope["method"] in {"POST", "PUT", "PATCH"}):
                 body = await _read(receive, MAX_BODY)
                 report = decode_report(body) if posted else None
                 owner = self.store.owner_of(report.resource_id) if report else None
