@@ -13,6 +13,7 @@ from threading import Thread
 
 import pytest
 
+from venlab import runfile
 from venlab.errors import StoreError
 from venlab.outbox import Outbox
 from venlab.runfile import Attempt, Counts, Frozen, ReadingRow, Settled, TickRow
@@ -163,6 +164,20 @@ async def test_everything_is_sent_again_where_nothing_is_named(outbox: Outbox) -
     assert await outbox.counts() == Counts(rejected=2, waiting=1)
     assert await outbox.resend() == 2
     assert await outbox.counts() == Counts(waiting=3)
+
+
+async def test_two_who_ask_for_it_at_once_send_it_once(outbox: Outbox) -> None:
+    """What one has found and another is sending already stays in flight, with its body."""
+    await outbox.append(row(0), [report("a", b"one")])
+    outbox.settle([Settled(item.id, "rejected", 422) for item in await outbox.take(1)])
+    found = outbox._tell(lambda c: runfile.lost(c, outbox.destination, None)).result()
+    assert await outbox.resend(repair=lambda body: body + b" two") == 1
+    (taken,) = await outbox.take(1)
+    assert taken.body == b"one two"
+    outbox._tell(lambda c: runfile.send_again(c, found)).result()
+    assert await outbox.take(1) == []
+    outbox.settle([Settled(taken.id, "acknowledged", 201)])
+    assert await outbox.counts() == Counts(acknowledged=1)
 
 
 async def test_who_waits_for_an_outcome_and_is_cancelled_does_not_stop_the_file(

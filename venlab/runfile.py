@@ -44,9 +44,11 @@ CREATE TABLE IF NOT EXISTS deliveries (
     state TEXT NOT NULL DEFAULT 'waiting', attempts INTEGER NOT NULL DEFAULT 0,
     unanswered INTEGER NOT NULL DEFAULT 0, status INTEGER, words TEXT,
     loads BLOB NOT NULL,                -- int32, which loads of the fleet it covers
-    body BLOB NOT NULL, settled_at REAL,
+    settled_at REAL,
     UNIQUE (destination, name)
 );
+-- Apart: of a row that changes SQLite writes all again, and bodies hardly ever change.
+CREATE TABLE IF NOT EXISTS bodies (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS unsettled ON deliveries (destination, cycle, id, lane)
     WHERE state = 'waiting';
 CREATE TABLE IF NOT EXISTS requests (
@@ -186,11 +188,14 @@ def append(
 
 
 def _add(c: sqlite3.Connection, destination: str, cycle: int, frozen: Sequence[Frozen]) -> None:
+    first = c.execute("SELECT ifnull(max(id), 0) + 1 FROM deliveries").fetchone()[0]
     c.executemany(
-        "INSERT INTO deliveries (destination, cycle, name, ven, lane, readings, watt_s, loads,"
-        " body) VALUES (?,?,?,?,?,?,?,?,?)",
-        ((destination, cycle, *report) for report in frozen),
+        "INSERT INTO deliveries (id, destination, cycle, name, ven, lane, readings, watt_s, loads)"
+        " VALUES (?,?,?,?,?,?,?,?,?)",
+        ((n, destination, cycle, *report[:-1]) for n, report in enumerate(frozen, first)),
     )
+    bodies = ((n, report.body) for n, report in enumerate(frozen, first))
+    c.executemany("INSERT INTO bodies VALUES (?,?)", bodies)
 
 
 def take(
@@ -198,13 +203,14 @@ def take(
 ) -> list[Taken]:
     """Mark waiting reports of the oldest cycle as in flight, none of the lanes left out."""
     waiting = (
-        "FROM deliveries WHERE state = 'waiting' AND destination = ?1"
+        "WHERE state = 'waiting' AND destination = ?1"
         " AND lane NOT IN (SELECT value FROM json_each(?2))"
     )
     # One row for the oldest: min() would look at every one that waits.
-    oldest = f"SELECT cycle {waiting} ORDER BY cycle LIMIT 1"
+    oldest = f"SELECT cycle FROM deliveries {waiting} ORDER BY cycle LIMIT 1"
     rows = c.execute(
-        f"SELECT {', '.join(Taken._fields)} {waiting} AND cycle = ({oldest}) ORDER BY id LIMIT ?3",
+        f"SELECT {', '.join(Taken._fields)} FROM deliveries JOIN bodies USING (id)"
+        f" {waiting} AND cycle = ({oldest}) ORDER BY id LIMIT ?3",
         (destination, json.dumps(list(without)), limit),
     ).fetchall()
     c.executemany("UPDATE deliveries SET state = 'in flight' WHERE id = ?", [r[:1] for r in rows])
@@ -226,7 +232,8 @@ def split(c: sqlite3.Connection, destination: str, item: Taken, parts: Sequence[
     kept = "SELECT watts, duration_s FROM readings WHERE cycle = ?"
     blob, duration_s = c.execute(kept, (item.cycle,)).fetchone()
     watts = np.frombuffer(blob, "<i4")
-    c.execute("DELETE FROM deliveries WHERE id = ?", (item.id,))
+    for table in ("deliveries", "bodies"):
+        c.execute(f"DELETE FROM {table} WHERE id = ?", (item.id,))
     sums = [int(watts[np.frombuffer(part.loads, "<i4")].sum()) * duration_s for part in parts]
     told = [part._replace(watt_s=n) for part, n in zip(parts, sums, strict=True)]
     _add(c, destination, item.cycle, told)
@@ -236,8 +243,9 @@ def lost(
     c: sqlite3.Connection, destination: str, names: Collection[str] | None
 ) -> list[tuple[int, bytes]]:
     """Return number and body of what was rejected, or acknowledged and is not heard."""
-    query = "SELECT id, body FROM deliveries WHERE destination = ?1 AND (state = 'rejected' OR"
-    query += " (state = 'acknowledged' AND name NOT IN (SELECT name FROM heard)"
+    query = "SELECT id, body FROM deliveries JOIN bodies USING (id) WHERE destination = ?1"
+    query += " AND (state = 'rejected' OR (state = 'acknowledged'"
+    query += " AND name NOT IN (SELECT name FROM heard)"
     query += " AND EXISTS (SELECT 1 FROM about WHERE key = 'read_back' AND value = 'true')))"
     query += " AND (?2 IS NULL OR name IN (SELECT value FROM json_each(?2)))"
     asked = None if names is None else json.dumps(list(names))
@@ -246,11 +254,14 @@ def lost(
 
 def send_again(c: sqlite3.Connection, reports: Sequence[tuple[int, bytes]]) -> None:
     """Let reports wait again, with the bodies given."""
-    c.executemany(
-        "UPDATE deliveries SET state = 'waiting', unanswered = 0, status = NULL, words = NULL,"
-        " settled_at = NULL, body = ?2 WHERE id = ?1",
-        reports,
-    )
+    for number, body in reports:
+        settled = c.execute(
+            "UPDATE deliveries SET state = 'waiting', unanswered = 0, status = NULL, words = NULL,"
+            " settled_at = NULL WHERE id = ? AND state IN ('rejected', 'acknowledged')",
+            (number,),
+        )
+        if settled.rowcount:  # and not sent again by somebody else meanwhile
+            c.execute("UPDATE bodies SET body = ? WHERE id = ?", (body, number))
 
 
 def keep_heard(

@@ -302,7 +302,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert counts == Counts(**of)
         with closing(sqlite3.connect(self.path)) as c:
             rows = c.execute(
-                "SELECT name, state, attempts, unanswered, watt_s, body FROM deliveries"
+                "SELECT name, state, attempts, unanswered, watt_s, body"
+                " FROM deliveries JOIN bodies USING (id)"
             ).fetchall()
             appended = c.execute("SELECT cycle, watts, watt_s, measured FROM readings").fetchall()
             covered = c.execute("SELECT cycle, loads FROM deliveries").fetchall()
