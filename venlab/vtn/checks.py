@@ -49,6 +49,10 @@ class Access:
             raise ConfigError("the VTN's credential is empty", "give it a random one")
         self._store, self._now = store, now
         self._operator = hash_of(credential.reveal().encode())
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nobody but the operator, until they are looked up again."""
         self._known = {self._operator: Caller(OPERATOR)}
 
     def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
