@@ -79,6 +79,10 @@ class Tokens:
         self._held[speaker] = Token(speaker, secret)
         self._failed.pop(speaker, None)
 
+    def expect(self, speaker: str) -> None:
+        """Let a speaker's first token be asked for before it is used."""
+        self._held.setdefault(speaker, Token(speaker, Secret(""), -math.inf, -math.inf))
+
     def forget(self, speaker: str) -> None:
         """Forget a VEN's token: from now on the fleet's is sent for it."""
         self._held.pop(speaker, None)
@@ -254,6 +258,12 @@ class ClientCredentials:
         self._path = parts.path
         self._transport = transport(origin, in_flight=1, timeout_s=timeout_s)
         self._id, self._secret, self._scope, self._style = client_id, secret, scope, style
+
+    def of(self, client_id: str, secret: Secret | None = None) -> ClientCredentials:
+        """Return another client's credential, at the same token server and connection."""
+        other = copy(self)
+        other._id, other._secret = client_id, secret or self._secret
+        return other
 
     async def ask(self) -> Answer:
         """Ask for a token and return the answer, whatever it says; NoAnswer if none came."""

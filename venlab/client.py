@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from venlab.auth import FLEET, ClientCredentials, Given, Headers, Token, Tokens
@@ -15,14 +15,23 @@ from venlab.retry import asked_wait_s
 from venlab.runfile import Attempt
 from venlab.secret import SENDABLE, Secret
 from venlab.transport import Answer, Transport
-from venlab.wire import Call, Dialect, Heard, Registered
+from venlab.wire import (
+    Address,
+    Call,
+    Dialect,
+    Heard,
+    LoadName,
+    Page,
+    Registered,
+    ReportWriter,
+)
 
 __all__ = ["Client"]
 
 T = TypeVar("T")
-PAGE = 1000
+PASSES = 6  # over a list that changes while it is read
 MOST_ITEMS = 1_000_000  # in a list; the full fleet has 19,402 resources
-HEARD_PAGE = 5000
+MOST_PAGES = 100_000  # of reports
 
 
 class Client:
@@ -36,6 +45,8 @@ class Client:
         Which JSON the VTN speaks.
     credential : Secret or ClientCredentials, optional
         Bearer token, or who gives it, for what no VEN's own token is there for.
+    of_ven : callable, optional
+        Who gives tokens to the VEN of that client name, where each asks for its own.
     note : callable, optional
         Called with each `Attempt`.
     now : callable, optional
@@ -53,6 +64,8 @@ class Client:
     refuses_repeated_names : bool
         Whether the VTN says of itself that no report's name is taken twice: then each report is
         there exactly once, whatever the network does.
+    address : Address, optional
+        What reports are about, once `find_address` has found it.
 
     Examples
     --------
@@ -67,7 +80,9 @@ class Client:
         dialect: Dialect,
         credential: Secret | ClientCredentials | None = None,
         note: Callable[[Attempt], None] = lambda _: None,
+        *,
         now: Callable[[], float] = time.time,
+        of_ven: Callable[[str], ClientCredentials] | None = None,
     ) -> None:
         self.dialect = dialect
         self._transport = transport
@@ -75,7 +90,13 @@ class Client:
         fixed = None if isinstance(credential, ClientCredentials) else _sendable(credential)
         self._tokens = Tokens(fixed, now)
         self._note = note
+        self._of_ven = of_ven
         self.refuses_repeated_names = False
+        self.address: Address | None = None
+
+    def can(self, wish: str) -> bool:
+        """Tell whether the dialect has words for something."""
+        return wish not in self.dialect.cannot
 
     async def close(self) -> None:
         """Close the connections of the running loop."""
@@ -108,20 +129,72 @@ class Client:
 
     async def register_ven(self, name: str, client_name: str) -> Ven:
         """Register a VEN, or find the one that has the name."""
-        call = self.dialect.register_ven(name, client_name)
-        registered = await self._ask("register ven", call, ven=name)
+        own = self._of_ven is not None
+        speaker = client_name if own else FLEET
+        if own:
+            self._tokens.expect(speaker)
+        call = self.dialect.register_ven(name, client_name, speaks=own)
+
+        async def find() -> str | None:
+            def page_at(skip: int, limit: int) -> Call[list[Ven]]:
+                return self.dialect.vens(name, skip, limit)
+
+            found = await self._pages("look for ven", page_at, lambda v: v.id, speaker)
+            return next((ven.id for ven in found if ven.name == name), None)
+
+        registered = await self._found_or_made("register ven", find, call, name, speaker)
         if registered.token:
             self._tokens.keep(registered.id, registered.token)
         return Ven(registered.id, name, client_name)
 
-    def forget(self, ven_id: str) -> None:
+    def forget(self, ven: Ven) -> None:
         """Forget a VEN's token, where the VTN knows the VEN no more: before it registers again."""
-        self._tokens.forget(ven_id)
+        self._tokens.forget(self._speaker(ven))
+
+    async def resources_of(self, ven: Ven) -> dict[str, str]:
+        """Return the ids of what stands behind a VEN, by name; what a VTN tells at registration.
+
+        Nothing where it does: then there is no need to ask before.
+        """
+        if self.dialect.tells_id_of_same_name:
+            return {}
+
+        def page_at(skip: int, limit: int) -> Call[list[Resource]]:
+            return self.dialect.resources_of(ven, skip, limit)
+
+        speaker = self._speaker(ven)
+        found = await self._pages("list resources", page_at, lambda r: r.id, speaker)
+        return {resource.name: resource.id for resource in found}
 
     async def register_resource(self, ven: Ven, resource: Resource) -> Registered:
         """Register a resource, or find the one that has the name behind that VEN."""
-        call = self.dialect.register_resource(resource)
-        return await self._ask("register resource", call, ven=ven.name, speaker=ven.id)
+        call = self.dialect.register_resource(ven, resource, speaks=self._of_ven is not None)
+        try:
+            return await self._ask("register resource", call, ven.name, self._speaker(ven))
+        except Refused as error:
+            if error.status == 409 and (held := (await self.resources_of(ven)).get(resource.name)):
+                return Registered(held, is_new=False)
+            raise
+
+    async def _found_or_made(
+        self,
+        purpose: str,
+        find: Callable[[], Awaitable[str | None]],
+        call: Call[Registered],
+        ven: str,
+        speaker: str,
+    ) -> Registered:
+        """Look for what has the name; where there is none make it, unless somebody just did."""
+        if self.dialect.tells_id_of_same_name:
+            return await self._ask(purpose, call, ven, speaker)
+        if held := await find():
+            return Registered(held, is_new=False)
+        try:
+            return await self._ask(purpose, call, ven, speaker)
+        except Refused as error:
+            if error.status != 409 or not (held := await find()):
+                raise
+            return Registered(held, is_new=False)
 
     async def resources(self) -> list[Resource]:
         """List all resources that the credential may see, with their status."""
@@ -137,7 +210,42 @@ class Client:
 
     async def create_program(self, name: str) -> Program:
         """Create a program, or find the one that has the name."""
+        if not self.dialect.tells_id_of_same_name:
+            for program in await self.programs():
+                if program.name == name:
+                    return program
         return await self._ask("create program", self.dialect.create_program(name))
+
+    async def find_address(self, name: str, program: str) -> None:
+        """Find the event of that name or id that reports are to be about, or make one.
+
+        Nothing is done where a report needs no event.
+
+        Parameters
+        ----------
+        name : str
+            Of the event; a new one asks for nothing but reports.
+        program : str
+            Name of the program that a new one belongs to; it is made too if need be.
+        """
+        if not self.can("address"):
+            return
+        found = await self._pages("list events", self.dialect.addresses, lambda a: a.event_id)
+        held = [event for event in found if name in (event.name, event.event_id)]
+        if held:
+            self.address = held[0]
+            return
+        there = await self.create_program(program)
+        call = self.dialect.open_address(there.id, name)
+        self.address = await self._ask("create event", call)
+
+    def writer(self, ven: Ven, loads: Sequence[LoadName], run_id: str) -> ReportWriter:
+        """Return what writes a VEN's reports."""
+        return self.dialect.writer(ven, loads, run_id, self.address)
+
+    def readdress(self, body: bytes, ven: Ven) -> bytes:
+        """Return a frozen report for a VEN and an event that were made again, with other ids."""
+        return self.dialect.readdress(body, ven, self.address)
 
     async def enrol(self, program: Program, resource_id: str) -> bool:
         """Enrol a resource in a program; False where it was enrolled before."""
@@ -162,7 +270,7 @@ class Client:
     async def respond(self, event: Event, ven: Ven, answer: str) -> None:
         """Answer an event for a VEN: optIn, optOut or notParticipating."""
         call = self.dialect.respond(event.id, ven.id, answer)
-        await self._ask("respond", call, ven=ven.name, speaker=ven.id)
+        await self._ask("respond", call, ven.name, self._speaker(ven))
 
     async def responses(self, event: Event) -> dict[str, str]:
         """List what VENs answered to an event, by their id."""
@@ -180,45 +288,92 @@ class Client:
         the token of: `forget` that VEN and register it again. Raises NoAnswer only.
         """
         try:
-            return await self._send("report", self.dialect.post_report(body), ven.name, ven.id)
+            call = self.dialect.post_report(body)
+            return await self._send("report", call, ven.name, self._speaker(ven))
         except (AccessDenied, NotAVtn) as error:
             return Answer(401, {}, str(error).encode())
 
     async def holds(self, name: str) -> bool:
         """Tell whether the VTN holds a report of this name, where it can say."""
+
+        def page_at(place: str) -> Call[Page[str]]:
+            return self.dialect.holds(name, self.address, place, self.dialect.page)
+
         try:
-            return await self._ask("look for a report", self.dialect.holds(name))
+            async for names in self._walk("look for a report", page_at):
+                if name in names:
+                    return True
         except (Refused, NotAVtn):
-            return False
+            pass
+        return False
 
     async def heard(self, run_id: str) -> AsyncGenerator[list[Heard]]:
         """Read back, page by page, what the VTN holds of a run."""
-        after = ""
-        while True:
-            call = self.dialect.heard(run_id, after, HEARD_PAGE)
-            page = await self._ask("read back", call)
-            # A VTN that pages its own way may repeat itself; names tell, and end the walk.
-            page = [report for report in page if report.name > after]
-            if not page:
-                return
-            after = max(report.name for report in page)
+
+        def page_at(place: str) -> Call[Page[Heard]]:
+            return self.dialect.heard(run_id, self.address, place, self.dialect.page_of_reports)
+
+        async for page in self._walk("read back", page_at):
             yield page
 
+    async def _walk(
+        self, purpose: str, page_at: Callable[[str], Call[Page[T]]]
+    ) -> AsyncGenerator[list[T]]:
+        """Ask for one page after the other; a VTN that only repeats itself ends it."""
+        place = key = ""
+        for _ in range(MOST_PAGES):
+            page = await self._ask(purpose, page_at(place))
+            if page.key == key:
+                return
+            if page.items:
+                yield page.items
+            if not page.next:
+                return
+            place, key = page.next, page.key
+        raise NotAVtn(f"to {purpose} never ends: {MOST_PAGES:,} pages", "check vtn_url")
+
     async def _pages(
-        self, purpose: str, page_at: Callable[[int, int], Call[list[T]]], key: Callable[[T], str]
+        self,
+        purpose: str,
+        page_at: Callable[[int, int], Call[list[T]]],
+        key: Callable[[T], str],
+        speaker: str = FLEET,
     ) -> list[T]:
-        """Collect all pages, in whatever order and however often the VTN lists an item."""
+        """Collect all pages of a list, whatever its order, though it may change meanwhile.
+
+        Where something goes, what follows moves up and may be missed; so a list of several pages
+        is read until two readings agree. Something that was passed over in the first of these
+        would have moved because of something that had been read, and is not there in the second.
+        """
+        seen: dict[str, T] = {}
+        before: set[str] = set()
+        for _ in range(PASSES):
+            found, pages = await self._pass(purpose, page_at, key, speaker)
+            if pages == 1 or found.keys() == before:
+                return list(found.values())
+            before = set(found)
+            seen |= found
+        return list(seen.values())
+
+    async def _pass(
+        self,
+        purpose: str,
+        page_at: Callable[[int, int], Call[list[T]]],
+        key: Callable[[T], str],
+        speaker: str,
+    ) -> tuple[dict[str, T], int]:
+        """Read a list once; return it, and how many pages of it there were."""
         found: dict[str, T] = {}
-        skip = 0
-        while True:
-            page = await self._ask(purpose, page_at(skip, PAGE))
+        size = self.dialect.page
+        for n in range(MOST_ITEMS // size):
+            page = await self._ask(purpose, page_at(n * size, size), speaker=speaker)
             known = len(found)
             found.update((key(item), item) for item in page)
-            if len(found) == known or len(page) < PAGE:
-                return list(found.values())
-            skip += len(page)
-            if skip > MOST_ITEMS:
-                raise NotAVtn(f"to {purpose} never ends: {skip:,} and more", "check vtn_url")
+            if page and len(found) == known:  # it pages its own way, and only repeats itself
+                return found, 1
+            if len(page) < size:
+                return found, n + 1
+        raise NotAVtn(f"to {purpose} never ends: {MOST_ITEMS:,} and more", "check vtn_url")
 
     async def _ask(self, purpose: str, call: Call[T], ven: str = "", speaker: str = "") -> T:
         """Send a call and read its answer; an answer we cannot use is an error."""
@@ -260,9 +415,15 @@ class Client:
         return answer if call.takes(answer.status) else answer.hiding(token.secret.reveal())
 
     async def _renew(self, speaker: str) -> Given:
-        if speaker == FLEET and self._source:
-            return self._source.read(await self._noted(self._source.ask(), "get token"))
+        source = self._source
+        if speaker != FLEET:
+            source = self._of_ven(speaker) if self._of_ven else None
+        if source:
+            return source.read(await self._noted(source.ask(), "get token", speaker))
         return await self._ask("renew token", self.dialect.renew_token(speaker)), math.inf
+
+    def _speaker(self, ven: Ven) -> str:
+        return ven.client_name if self._of_ven else ven.id
 
     async def _noted(
         self, sending: Awaitable[Answer], purpose: str, ven: str = "", size: int = 0

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 SECRETS = {"token": "VENLAB_TOKEN", "client_secret": "VENLAB_CLIENT_SECRET"}  # and where they are
+DIALECTS = ("flat", "3.0.1", "3.1.0")
 TOML_VARIABLE = "VENLAB_TOML"
 QUARTER_S = 900  # what the load profiles are made of
 LONGEST_S = 86_400.0
@@ -102,7 +103,7 @@ class LabConfig:
     heartbeat_every_s: float = _interval(300.0, "heartbeat interval [s]")
 
     vtn_url: str = _setting("", "vtn", "the VTN's base url, empty = the embedded VTN")
-    dialect: str = _setting("flat", "vtn", "which JSON the VTN speaks", choices=("flat",))
+    dialect: str = _setting("flat", "vtn", "which JSON the VTN speaks", choices=DIALECTS)
     transport: str = _setting(
         "httpx", "vtn", "what carries the requests", choices=("httpx", "fast")
     )
@@ -111,6 +112,9 @@ class LabConfig:
         10.0, "vtn", "longest wait for an answer [s]", above=0, high=LONGEST_S
     )
     rate_per_s: float = _setting(math.inf, "vtn", "requests a second, at most", above=0)
+    report_event: str = _setting(
+        "", "vtn", "event that reports are about, by name or id; empty = one of the lab's own"
+    )
     allow_writes: bool = _setting(False, "vtn", "may create things on an outside VTN")
     faults: str = _setting(
         "", "vtn", "what the embedded VTN does wrong during a run, empty = nothing"
@@ -131,6 +135,12 @@ class LabConfig:
     )
     drain_s: float = _setting(
         30.0, "delivery", "longest wait for the backlog [s]", low=0, high=LONGEST_S
+    )
+    batch_bytes: int = _setting(
+        1_000_000, "delivery", "longest report [bytes], where one holds many loads", low=2_000
+    )
+    batch_resources: int = _setting(
+        10_000, "delivery", "most resources of one report, where it holds many", low=1
     )
     durability: str = _setting(
         "process", "delivery", "what a reading survives", choices=("process", "power")

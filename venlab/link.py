@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from venlab.auth import credential_of
+from venlab.auth import ClientCredentials, credential_of
 from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig
@@ -21,13 +21,14 @@ from venlab.pace import Paced
 from venlab.roster import Roster
 from venlab.runfile import Attempt
 from venlab.transport import Answer, HttpxTransport, Transport
-from venlab.wire import dialect
+from venlab.wire import Limits, dialect
 
 __all__ = ["Link"]
 
 log = logging.getLogger("venlab.lab")
 
 PROGRAM = "venlab"
+REPORT_EVENT = "venlab-reports"
 
 
 class Link:
@@ -52,6 +53,7 @@ class Link:
         self.vtn = None if config.vtn_url else EmbeddedVtn(folder)
         self.url = config.vtn_url
         self.client: Client
+        self._patiently = patience(config, wall)
         self._reviving: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -60,20 +62,21 @@ class Link:
         transport = FastTransport if config.transport == "fast" else HttpxTransport
         if self.vtn:
             await self.vtn.start()
-            self.url = self.vtn.flat_url
+            self.url = self.vtn.url_of(config.dialect)
             log.info("Embedded VTN is up at %s", self.url)
         credential = self.vtn.credential if self.vtn else credential_of(config, transport)
+        of_ven = self._of_ven(transport)
         inner = transport(self.url, in_flight=config.in_flight, timeout_s=config.timeout_s)
         mended = Revived(inner, self.revive) if self.vtn else inner
         carrier = Paced(mended, config.rate_per_s, self._wall)
-        speaks, now = dialect(config.dialect), self._wall.schedule_s
-        self.client = Client(carrier, speaks, credential, self._note, now)
+        limits = Limits(config.batch_bytes, config.batch_resources)
+        speaks, now = dialect(config.dialect, limits), self._wall.schedule_s
+        self.client = Client(carrier, speaks, credential, self._note, now=now, of_ven=of_ven)
         if not self.vtn:
             await self.client.greet()
             return
-        patiently = patience(config, self._wall)
-        await patiently(self.client.greet)
-        await patiently(lambda: self.client.create_program(PROGRAM))
+        await self._patiently(self.client.greet)
+        await self._patiently(lambda: self.client.create_program(PROGRAM))
 
     async def close(self) -> None:
         """Close the connections, and end the VTN that was started."""
@@ -104,6 +107,7 @@ class Link:
         self, roster: Roster, progress: Callable[[int, int], None], *, as_operator: bool
     ) -> None:
         """Register everybody; a VTN that loses meanwhile what it had is told all of it again."""
+        await self._patiently(self._find_address)
         try:
             await roster.settle(self.client, progress, as_operator=as_operator)
         except Refused as error:
@@ -113,14 +117,35 @@ class Link:
             roster.resource_ids.clear()
             if self.vtn:
                 await self.client.create_program(PROGRAM)
+            await self._find_address()
             await roster.settle(self.client, progress, as_operator=self.vtn is not None)
 
     async def register_again(self, roster: Roster, ven: int) -> None:
         """Register a VEN that the VTN does not know any more, with all that stands behind it."""
         if self.vtn:
             await self.client.create_program(PROGRAM)
-        self.client.forget(roster.vens[ven].id)
+        await self._find_address()
+        self.client.forget(roster.vens[ven])
         await roster.register_again(self.client, ven, as_operator=self.vtn is not None)
+
+    async def _find_address(self) -> None:
+        await self.client.find_address(self._config.report_event or REPORT_EVENT, PROGRAM)
+
+    def _of_ven(
+        self, transport: Callable[..., Transport]
+    ) -> Callable[[str], ClientCredentials] | None:
+        """Return who gives a VEN its own token: in OpenADR 3, each client's stands for itself."""
+        if not self.vtn or self._config.dialect == "flat":
+            return None
+        # Its own VTN gives one to any client that shows the fleet's credential.
+        source = ClientCredentials(
+            self.url + "/auth/token",
+            "fleet",
+            self.vtn.credential,
+            transport=transport,
+            timeout_s=self._config.timeout_s,
+        )
+        return source.of
 
 
 class Revived:

@@ -359,7 +359,7 @@ class Player:
 
     def _new_formatter(self) -> Formatter:
         vens, ids = self._roster.vens, self._roster.resource_ids
-        return Formatter(self._fleet, self._client.dialect, vens, ids, self._run_id)
+        return Formatter(self._fleet, self._client, vens, ids, self._run_id)
 
     async def _register_again(self, ven: int) -> None:
         """Register a VEN that the VTN lost; what is frozen from now on names its new id."""

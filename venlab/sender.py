@@ -211,7 +211,7 @@ class Sender:
         return await self._attempt(each)
 
     def _readdressed(self, each: Sending) -> bytes:
-        return self._client.dialect.readdress(each.item.body, self._vens[each.item.ven])
+        return self._client.readdress(each.item.body, self._vens[each.item.ven])
 
     def _parts(self, each: Sending) -> list[Frozen]:
         """Return a report's two halves; none where it carries a single reading."""

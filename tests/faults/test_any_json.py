@@ -51,7 +51,7 @@ async def registered(client: Client) -> object:
     ven = await client.register_ven("Aars", "aars")
     resource = await client.register_resource(ven, RESOURCE)
     loads = [LoadName(0, resource.id, "school_01", "load_0")]
-    (draft,) = FLAT.writer(ven, loads, "run").write(NOON, 0, [1500])
+    (draft,) = FLAT.writer(ven, loads, "run", None).write(NOON, 0, [1500])
     return json.loads(draft.body)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -13,7 +13,17 @@ import msgspec
 from venlab.errors import DataError, plain
 from venlab.model import Event, Program, Resource, Signal, Status, Ven
 from venlab.secret import Secret
-from venlab.wire import Call, Draft, Health, Heard, LoadName, Registered
+from venlab.wire import (
+    Address,
+    Call,
+    Draft,
+    Health,
+    Heard,
+    LoadName,
+    Page,
+    Registered,
+    unsayable,
+)
 from venlab.wire.flat_answers import (
     EventAnswer,
     HealthAnswer,
@@ -25,6 +35,7 @@ from venlab.wire.flat_answers import (
     RenewalAnswer,
     ResourceAnswer,
     ResponseAnswer,
+    VenAnswer,
 )
 from venlab.wire.flat_shapes import (
     Attribute,
@@ -60,6 +71,7 @@ def _ignore(_status: int, body: bytes) -> None:
 
 _read_registration = _reader(RegistrationAnswer)
 _read_renewal = _reader(RenewalAnswer)
+_read_vens = _reader(list[VenAnswer])
 _read_resources = _reader(list[ResourceAnswer])
 _read_programs = _reader(list[ProgramAnswer])
 _read_events = _reader(list[EventAnswer])
@@ -78,12 +90,21 @@ class Flat:
     """The flat dialect: how each wish of the client is said, and each answer read."""
 
     name = "flat"
+    page = 1000
+    page_of_reports = 5000
+    tells_id_of_same_name = True
+    cannot: ClassVar[Mapping[str, str]] = {"address": "a report is about no event"}
 
     def health(self) -> Call[Health]:
         """Ask whether the VTN is well (extension)."""
         return Call("GET", "/health", _health)
 
-    def register_ven(self, name: str, client_name: str) -> Call[Registered]:
+    def vens(self, name: str, skip: int, limit: int) -> Call[list[Ven]]:
+        """List the VENs of that name (extension)."""
+        query = urlencode({"ven_name": name, "skip": skip, "limit": limit})
+        return Call("GET", f"/vens?{query}", _vens)
+
+    def register_ven(self, name: str, client_name: str, *, speaks: bool) -> Call[Registered]:
         """Register a VEN; a repeated name answers 409 with the id it has."""
         body = msgspec.json.encode(VenRequest(name, client_name))
         return Call("POST", "/vens", _registered, body, also=(409,))
@@ -92,7 +113,12 @@ class Flat:
         """Ask for a VEN's new token, as the fleet (extension); the old one is no longer valid."""
         return Call("POST", f"/vens/{quote(ven_id, safe='')}/token", _renewed)
 
-    def register_resource(self, resource: Resource) -> Call[Registered]:
+    def resources_of(self, ven: Ven, skip: int, limit: int) -> Call[list[Resource]]:
+        """List what stands behind a VEN (extension)."""
+        query = urlencode({"ven_name": ven.name, "skip": skip, "limit": limit})
+        return Call("GET", f"/resources?{query}", _resources)
+
+    def register_resource(self, ven: Ven, resource: Resource, *, speaks: bool) -> Call[Registered]:
         """Register a resource; a repeated one answers 409 with the id it has."""
         attributes = [Attribute("load", name, v) for name, v in resource.attributes.items()]
         request = ResourceRequest(
@@ -158,19 +184,36 @@ class Flat:
         path = f"/events/{quote(event_id, safe='')}/responses?skip={skip}&limit={limit}"
         return Call("GET", path, _responses)
 
+    def addresses(self, skip: int, limit: int) -> Call[list[Address]]:
+        """Raise ConfigError: a report is about no event."""
+        raise unsayable(self, "address")
+
+    def open_address(self, program_id: str, name: str) -> Call[Address]:
+        """Raise ConfigError: a report is about no event."""
+        raise unsayable(self, "address")
+
     def post_report(self, body: bytes) -> Call[None]:
         """Send one frozen report."""
         return Call("POST", "/reports", _ignore, body)
 
-    def heard(self, run_id: str, after: str, limit: int) -> Call[list[Heard]]:
-        """Read back a page of a run's reports by name (extension)."""
-        query = urlencode({"run": run_id, "after": after, "limit": limit})
-        return Call("GET", f"/reports?{query}", _heard)
+    def heard(
+        self, run_id: str, address: Address | None, place: str, limit: int
+    ) -> Call[Page[Heard]]:
+        """Read back a page of a run's reports by name (extension), from after the place."""
+        query = urlencode({"run": run_id, "after": place, "limit": limit})
 
-    def holds(self, name: str) -> Call[bool]:
+        def read(status: int, body: bytes) -> Page[Heard]:
+            # A VTN that pages its own way may repeat itself; names tell, and end the walk.
+            new = [report for report in _heard(status, body) if report.name > place]
+            last = max((report.name for report in new), default="")
+            return Page(new, last, last)
+
+        return Call("GET", f"/reports?{query}", read)
+
+    def holds(self, name: str, address: Address | None, place: str, limit: int) -> Call[Page[str]]:
         """Ask for a report by its name (extension); a VTN without it lists what it has."""
         query = urlencode({"report_name": name})
-        return Call("GET", f"/reports?{query}", lambda _, body: name in _names(body))
+        return Call("GET", f"/reports?{query}", lambda _, body: Page(sorted(_names(body)), "", ""))
 
     def receipt(self, body: bytes) -> bool:
         """Tell whether this is what a VTN says of a report that it has taken: nothing, or JSON."""
@@ -179,7 +222,7 @@ class Flat:
         except (ValueError, RecursionError):
             return False
 
-    def readdress(self, body: bytes, ven: Ven) -> bytes:
+    def readdress(self, body: bytes, ven: Ven, address: Address | None) -> bytes:
         """Return a frozen report with the id that its VEN has now; a resource keeps its own."""
         report = _read_report(0, body)
         return msgspec.json.encode(msgspec.structs.replace(report, ven_id=ven.id))
@@ -199,7 +242,9 @@ class Flat:
             detail = "; ".join(f"{'.'.join(map(str, d.loc))}: {d.msg}" for d in detail)
         return plain(detail)
 
-    def writer(self, ven: Ven, loads: Sequence[LoadName], run_id: str) -> FlatWriter:
+    def writer(
+        self, ven: Ven, loads: Sequence[LoadName], run_id: str, address: Address | None
+    ) -> FlatWriter:
         """Return what writes a VEN's reports, one a load."""
         return FlatWriter(ven, loads, run_id)
 
@@ -296,6 +341,10 @@ def _registered(status: int, body: bytes) -> Registered:
 
 def _renewed(status: int, body: bytes) -> Secret:
     return Secret(_read_renewal(status, body).auth_token)
+
+
+def _vens(status: int, body: bytes) -> list[Ven]:
+    return [Ven(v.id, v.ven_name, v.client_name) for v in _read_vens(status, body)]
 
 
 def _resources(status: int, body: bytes) -> list[Resource]:

@@ -24,6 +24,7 @@ __all__ = [
     "RenewalAnswer",
     "ResourceAnswer",
     "ResponseAnswer",
+    "VenAnswer",
 ]
 
 
@@ -45,6 +46,14 @@ class RegistrationAnswer(Struct):
 
     id: _Id
     auth_token: _AuthToken = ""
+
+
+class VenAnswer(Struct):
+    """A VEN in a list."""
+
+    id: _Id
+    ven_name: str
+    client_name: str = ""
 
 
 class ResourceAnswer(Struct):
