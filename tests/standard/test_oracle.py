@@ -212,6 +212,12 @@ def test_path_and_method_are_known() -> None:
         told("3.1.0", "GET", "/vens/v1/resources", back=[])
     with pytest.raises(AssertionError, match="no such method"):
         told("3.1.0", "PATCH", "/events/e1", {}, back={})
+    told("3.1.0", "PATCH", "/events/e1", {}, 405, {"status": 405}, request=False)
+    told("3.1.0", "GET", "/nothing", status=404, back={"status": 404}, request=False)
+    with pytest.raises(AssertionError, match="the 404 answer: at status"):
+        told("3.1.0", "GET", "/nothing", status=404, back={"status": "no"}, request=False)
+    with pytest.raises(AssertionError, match="no such path"):
+        told("3.1.0", "GET", "/nothing", back=[], request=False)
     told("3.1.0", "GET", "/openadr3/3.1.0/resources", back=[])
     with pytest.raises(AssertionError, match="path eventID"):
         told("3.1.0", "GET", "/events/no%20blanks", status=404, back={})
