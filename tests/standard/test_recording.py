@@ -20,8 +20,8 @@ GOOD, BAD = json.dumps(request("3.1.0", "ven")).encode(), b'{"venName": "Aars"}'
 
 async def vtn(scope: Any, receive: Any, send: Any) -> None:
     """Answers every POST well, and GET /vens with an object that lacks its times."""
-    await receive()
-    status, content = 201, answered("3.1.0", "ven")
+    heard = (await receive())["body"].decode()
+    status, content = 201, answered("3.1.0", "ven", heard=heard)
     if scope["method"] == "GET":
         status, content = 200, [{"id": "v1", "venName": "Aars"}]
     if scope["path"] == "/flat/vens":
@@ -95,7 +95,10 @@ def test_before_an_application_and_a_server_elsewhere(seen: Recording, url: str)
     with served(seen.app(forwarding(url))) as front, httpx.Client(trust_env=False) as client:
         for body in (GOOD, BAD):
             told = client.post(f"{front}{BASE}/vens", content=body, headers=SENT)
-            assert (told.status_code, told.json()) == (201, answered("3.1.0", "ven"))
+            assert (told.status_code, told.json()) == (
+                201,
+                answered("3.1.0", "ven", heard=body.decode()),
+            )
         assert client.get(f"{front}{BASE}/vens").json() == [{"id": "v1", "venName": "Aars"}]
         assert client.get(f"{front}/flat/vens").json() == "anything"
     holds_all_that_was_wrong(seen)
