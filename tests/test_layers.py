@@ -18,10 +18,11 @@ PACKAGE = Path(__file__).parents[1] / "venlab"
 LAYERS = """
     errors secret platforms
     clock calendar durations model draws tasks runlog urls faults ratewatch
+    settings
     config
     wire profiles timeline tables
-    fleet response prices transport fasttransport retry pace
-    simulator report auth client runfile outbox latency circuit sender vtn
+    fleet response prices transport fasttransport retry pace paging
+    simulator auth credentials exchange client report runfile outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume
     runreader results audit player opening link
     lab
@@ -47,7 +48,17 @@ ONLY_IN = {
 # Libraries that come as a part of one that pyproject.toml names.
 PARTS = {"IPython", "starlette", "pydantic", "pydantic_core", "jupyter_client", "nbformat"}
 
-CORE = ["fleet", "simulator", "report", "client", "runfile", "outbox", "sender", "delivery"]
+CORE = [
+    "fleet",
+    "simulator",
+    "report",
+    "client",
+    "exchange",
+    "runfile",
+    "outbox",
+    "sender",
+    "delivery",
+]
 CORE += ["player", "lab"]
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 

@@ -16,13 +16,12 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from venlab.config import LabConfig
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, VenlabError
 from venlab.secret import SENDABLE, Secret
 from venlab.transport import Answer, HttpxTransport, Transport
 from venlab.urls import checked_url
 
-__all__ = ["FLEET", "ClientCredentials", "Headers", "Token", "Tokens", "credential_of"]
+__all__ = ["FLEET", "ClientCredentials", "Headers", "Token", "Tokens"]
 
 FLEET = ""  # instead of a VEN's id: who speaks for all
 MARGIN_S = 30.0  # how long before its end a token is renewed, at most a tenth of its life
@@ -335,20 +334,3 @@ class ClientCredentials:
         for secret in (plain, quote_plus(plain), self._basic()):
             words = words.replace(secret, "***")
         return words
-
-
-def credential_of(
-    config: LabConfig, transport: Callable[..., Transport]
-) -> Secret | ClientCredentials:
-    """Return the fleet's credential that the settings name: a token, or who gives tokens."""
-    if not config.token_url:
-        return config.token
-    return ClientCredentials(
-        config.token_url,
-        config.client_id,
-        config.client_secret,
-        scope=config.scope,
-        style=config.auth_style,
-        transport=transport,
-        timeout_s=config.timeout_s,
-    )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TypeVar
 
-from venlab.auth import FLEET, ClientCredentials, Given, Headers, Token, Tokens
-from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
+from venlab.auth import FLEET, ClientCredentials
+from venlab.errors import AccessDenied, NotAVtn, Refused, VtnError
+from venlab.exchange import Exchange
 from venlab.model import Event, Program, Resource, Status, Ven
-from venlab.retry import asked_wait_s
 from venlab.runfile import Attempt
-from venlab.secret import SENDABLE, Secret
+from venlab.secret import Secret
 from venlab.transport import Answer, Transport
 from venlab.wire import (
     Address,
@@ -28,13 +25,8 @@ from venlab.wire import (
 
 __all__ = ["Client"]
 
-T = TypeVar("T")
-PASSES = 6  # over a list that changes while it is read
-MOST_ITEMS = 1_000_000  # in a list; the full fleet has 19,402 resources
-MOST_PAGES = 100_000  # of reports
 
-
-class Client:
+class Client(Exchange):
     """What a fleet says to its VTN.
 
     Parameters
@@ -84,26 +76,9 @@ class Client:
         now: Callable[[], float] = time.time,
         of_ven: Callable[[str], ClientCredentials] | None = None,
     ) -> None:
-        self.dialect = dialect
-        self._transport = transport
-        self._source = credential if isinstance(credential, ClientCredentials) else None
-        fixed = None if isinstance(credential, ClientCredentials) else _sendable(credential)
-        self._tokens = Tokens(fixed, now)
-        self._note = note
-        self._of_ven = of_ven
+        super().__init__(transport, dialect, credential, note, now=now, of_ven=of_ven)
         self.refuses_repeated_names = False
         self.address: Address | None = None
-
-    def can(self, wish: str) -> bool:
-        """Tell whether the dialect has words for something."""
-        return wish not in self.dialect.cannot
-
-    async def close(self) -> None:
-        """Close the connections of the running loop."""
-        await self._tokens.close()
-        await self._transport.close()
-        if self._source:
-            await self._source.close()
 
     async def greet(self) -> str:
         """Find out whether a VTN of this dialect is there; its own word for how it is.
@@ -239,6 +214,18 @@ class Client:
         call = self.dialect.open_address(there.id, name)
         self.address = await self._ask("create event", call)
 
+    async def address_is_lost(self) -> bool:
+        """Tell whether the event that reports are about is gone; False where they need none."""
+        if self.address is None:
+            return False
+        try:
+            await self._ask("show event", self.dialect.event(self.address.event_id))
+        except Refused as error:
+            return error.status == 404
+        except VtnError:
+            pass
+        return False
+
     def writer(self, ven: Ven, loads: Sequence[LoadName], run_id: str) -> ReportWriter:
         """Return what writes a VEN's reports."""
         return self.dialect.writer(ven, loads, run_id, self.address)
@@ -315,150 +302,3 @@ class Client:
 
         async for page in self._walk("read back", page_at):
             yield page
-
-    async def _walk(
-        self, purpose: str, page_at: Callable[[str], Call[Page[T]]]
-    ) -> AsyncGenerator[list[T]]:
-        """Ask for one page after the other; a VTN that only repeats itself ends it."""
-        place = key = ""
-        for _ in range(MOST_PAGES):
-            page = await self._ask(purpose, page_at(place))
-            if page.key == key:
-                return
-            if page.items:
-                yield page.items
-            if not page.next:
-                return
-            place, key = page.next, page.key
-        raise NotAVtn(f"to {purpose} never ends: {MOST_PAGES:,} pages", "check vtn_url")
-
-    async def _pages(
-        self,
-        purpose: str,
-        page_at: Callable[[int, int], Call[list[T]]],
-        key: Callable[[T], str],
-        speaker: str = FLEET,
-    ) -> list[T]:
-        """Collect all pages of a list, whatever its order, though it may change meanwhile.
-
-        Where something goes, what follows moves up and may be missed; so a list of several pages
-        is read until two readings agree. Something that was passed over in the first of these
-        would have moved because of something that had been read, and is not there in the second.
-        """
-        seen: dict[str, T] = {}
-        before: set[str] = set()
-        for _ in range(PASSES):
-            found, pages = await self._pass(purpose, page_at, key, speaker)
-            if pages == 1 or found.keys() == before:
-                return list(found.values())
-            before = set(found)
-            seen |= found
-        return list(seen.values())
-
-    async def _pass(
-        self,
-        purpose: str,
-        page_at: Callable[[int, int], Call[list[T]]],
-        key: Callable[[T], str],
-        speaker: str,
-    ) -> tuple[dict[str, T], int]:
-        """Read a list once; return it, and how many pages of it there were."""
-        found: dict[str, T] = {}
-        size = self.dialect.page
-        for n in range(MOST_ITEMS // size):
-            page = await self._ask(purpose, page_at(n * size, size), speaker=speaker)
-            known = len(found)
-            found.update((key(item), item) for item in page)
-            if page and len(found) == known:  # it pages its own way, and only repeats itself
-                return found, 1
-            if len(page) < size:
-                return found, n + 1
-        raise NotAVtn(f"to {purpose} never ends: {MOST_ITEMS:,} and more", "check vtn_url")
-
-    async def _ask(self, purpose: str, call: Call[T], ven: str = "", speaker: str = "") -> T:
-        """Send a call and read its answer; an answer we cannot use is an error."""
-        answer = await self._send(purpose, call, ven, speaker)
-        if not call.takes(answer.status):
-            raise self._refusal(purpose, answer)
-        try:
-            return call.read(answer.status, answer.body)
-        except (ValueError, ArithmeticError, RecursionError) as error:
-            raise NotAVtn(
-                f"the answer to {call.method} {call.path.partition('?')[0]} "
-                f"(status {answer.status}) is not what a VTN says: {error}",
-                "check vtn_url and dialect",
-            ) from None
-
-    async def _send(self, purpose: str, call: Call[T], ven: str, speaker: str) -> Answer:
-        """Send a call; if its token is refused and can be renewed, once more with the new one."""
-        token = await self._tokens.at_hand(speaker, self._renew)
-        answer = await self._send_as(token, purpose, call, ven)
-        if answer.status not in (401, 403):
-            return answer
-        try:
-            new = await self._tokens.instead_of(token, answer.status, self._renew)
-        except Refused as error:  # the VTN does not know the VEN any more, or renews no tokens
-            return Answer(404, {}, str(error).encode()) if error.status == 404 else answer
-        if new is None:
-            return answer
-        answer = await self._send_as(new, purpose, call, ven)
-        if answer.status in (401, 403):
-            self._tokens.in_vain(new)
-        return answer
-
-    async def _send_as(self, token: Token, purpose: str, call: Call[T], ven: str) -> Answer:
-        headers = Headers({"content-type": "application/json"} if call.body else {})
-        if token.secret:
-            headers["authorization"] = f"Bearer {token.secret.reveal()}"
-        sending = self._transport.send(call.method, call.path, call.body, headers)
-        answer = await self._noted(sending, purpose, ven, len(call.body))
-        return answer if call.takes(answer.status) else answer.hiding(token.secret.reveal())
-
-    async def _renew(self, speaker: str) -> Given:
-        source = self._source
-        if speaker != FLEET:
-            source = self._of_ven(speaker) if self._of_ven else None
-        if source:
-            return source.read(await self._noted(source.ask(), "get token", speaker))
-        return await self._ask("renew token", self.dialect.renew_token(speaker)), math.inf
-
-    def _speaker(self, ven: Ven) -> str:
-        return ven.client_name if self._of_ven else ven.id
-
-    async def _noted(
-        self, sending: Awaitable[Answer], purpose: str, ven: str = "", size: int = 0
-    ) -> Answer:
-        began, status, problem = time.perf_counter(), None, ""
-        try:
-            answer = await sending
-            status = answer.status
-        except NoAnswer as error:
-            problem = error.problem
-            raise
-        finally:
-            latency_ms = (time.perf_counter() - began) * 1000
-            self._note(Attempt(time.time(), purpose, ven, status, latency_ms, size, problem))
-        return answer
-
-    def _refusal(self, purpose: str, answer: Answer) -> VtnError:
-        words = self.dialect.explain(answer.body)
-        said = f"the VTN refuses to {purpose}: {answer.status} {words}".rstrip()
-        if answer.status in (401, 403):
-            token = "name its token in the environment variable VENLAB_TOKEN"
-            remedy = self._source.remedy if self._source else token
-            return AccessDenied(said, remedy, status=answer.status)
-        if 300 <= answer.status < 400:
-            remedy = "redirects are not followed: name the VTN itself in vtn_url"
-            return NotAVtn(said, remedy, status=answer.status)
-        if answer.may_heal:
-            asked_s = asked_wait_s(answer)
-            return NoAnswer(said, "try again later", status=answer.status, retry_after_s=asked_s)
-        return Refused(said, status=answer.status)
-
-
-def _sendable(token: Secret | None) -> Secret:
-    """Return a token that fits in a header."""
-    if token and not re.fullmatch(SENDABLE, token.reveal()):
-        problem = "the VTN's token holds a space, a line break or a character that is not ASCII"
-        raise ConfigError(problem, "see what the environment variable VENLAB_TOKEN holds")
-    return token or Secret("")

@@ -8,10 +8,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from venlab.auth import ClientCredentials, credential_of
+from venlab.auth import ClientCredentials
 from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig
+from venlab.credentials import credential_of, credential_of_ven
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import NoAnswer, Refused
 from venlab.fasttransport import FastTransport
@@ -64,7 +65,9 @@ class Link:
             await self.vtn.start()
             self.url = self.vtn.url_of(config.dialect)
             log.info("Embedded VTN is up at %s", self.url)
-        credential = self.vtn.credential if self.vtn else credential_of(config, transport)
+        credential = (
+            self.vtn.credential if self.vtn else credential_of(config, transport, config.token_url)
+        )
         of_ven = self._of_ven(transport)
         inner = transport(self.url, in_flight=config.in_flight, timeout_s=config.timeout_s)
         mended = Revived(inner, self.revive) if self.vtn else inner
@@ -135,7 +138,9 @@ class Link:
         self, transport: Callable[..., Transport]
     ) -> Callable[[str], ClientCredentials] | None:
         """Return who gives a VEN its own token: in OpenADR 3, each client's stands for itself."""
-        if not self.vtn or self._config.dialect == "flat":
+        if not self.vtn:
+            return credential_of_ven(self._config, transport, self._config.token_url)
+        if self._config.dialect == "flat":
             return None
         # Its own VTN gives one to any client that shows the fleet's credential.
         source = ClientCredentials(

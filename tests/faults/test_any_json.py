@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import venlab.client
+import venlab.paging
 from venlab.auth import ClientCredentials
 from venlab.client import Client
 from venlab.errors import NotAVtn, VtnError
@@ -328,7 +328,7 @@ def test_a_name_is_one_printable_line() -> None:
 
 def test_a_list_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A VTN that always has something new to list is told from one that has much."""
-    monkeypatch.setattr(venlab.client, "MOST_ITEMS", 5000)
+    monkeypatch.setattr(venlab.paging, "MOST_ITEMS", 5000)
     numbers = count()
 
     def page() -> bytes:

@@ -137,10 +137,10 @@ class Dialect(Protocol):
     `cannot` says of each wish that the dialect has no words for, why: nobody makes a call of it.
     """
 
-    name: str
-    page: int  # the most that a list is asked for at once
-    page_of_reports: int
-    tells_id_of_same_name: bool  # who registers a name again learns the id that it has
+    name: ClassVar[str]
+    page: ClassVar[int]  # the most that a list is asked for at once
+    page_of_reports: ClassVar[int]
+    tells_id_of_same_name: ClassVar[bool]  # who registers a name again learns the id that it has
     cannot: ClassVar[Mapping[str, str]]
 
     def health(self) -> Call[Health]: ...  # noqa: D102 - the names are those of `Client`
@@ -159,6 +159,7 @@ class Dialect(Protocol):
     def create_program(self, name: str) -> Call[Program]: ...  # noqa: D102
     def enrol(self, program_id: str, resource_id: str) -> Call[bool]: ...  # noqa: D102
     def events(self, skip: int, limit: int) -> Call[list[Event]]: ...  # noqa: D102
+    def event(self, event_id: str) -> Call[Event]: ...  # noqa: D102
     def create_event(self, event: Event) -> Call[Event]: ...  # noqa: D102
     def change_event(self, event: Event) -> Call[Event]: ...  # noqa: D102
     def cancel_event(self, event_id: str) -> Call[None]: ...  # noqa: D102

@@ -89,10 +89,10 @@ _read_names = _reader(list[NamedAnswer])
 class Flat:
     """The flat dialect: how each wish of the client is said, and each answer read."""
 
-    name = "flat"
-    page = 1000
-    page_of_reports = 5000
-    tells_id_of_same_name = True
+    name: ClassVar[str] = "flat"
+    page: ClassVar[int] = 1000
+    page_of_reports: ClassVar[int] = 5000
+    tells_id_of_same_name: ClassVar[bool] = True
     cannot: ClassVar[Mapping[str, str]] = {"address": "a report is about no event"}
 
     def health(self) -> Call[Health]:
@@ -159,6 +159,10 @@ class Flat:
     def events(self, skip: int, limit: int) -> Call[list[Event]]:
         """List events."""
         return Call("GET", f"/events?skip={skip}&limit={limit}", _events)
+
+    def event(self, event_id: str) -> Call[Event]:
+        """Show an event (extension)."""
+        return Call("GET", f"/events/{quote(event_id, safe='')}", _event)
 
     def create_event(self, event: Event) -> Call[Event]:
         """Create an event (extension)."""

@@ -76,8 +76,9 @@ class OpenAdr3:
     name: ClassVar[str]
     types_targets: ClassVar[bool]
     report_shape: ClassVar[type[Report301 | Report310]]
-    page = page_of_reports = 50  # the most that the documents allow
-    tells_id_of_same_name = False
+    page: ClassVar[int] = 50  # the most that the documents allow
+    page_of_reports: ClassVar[int] = 50
+    tells_id_of_same_name: ClassVar[bool] = False
     cannot: ClassVar[Mapping[str, str]] = {
         "status": "whether a resource is approved stands in the fleet's table only",
         "enrol": "nobody is enrolled in a program; its targets say who is meant",
@@ -144,6 +145,10 @@ class OpenAdr3:
             return [event_of(answer) for answer in _read_events(status, body)]
 
         return Call("GET", f"/events?skip={skip}&limit={limit}", read)
+
+    def event(self, event_id: str) -> Call[Event]:
+        """Show an event."""
+        return Call("GET", f"/events/{quoted(event_id)}", _event)
 
     def create_event(self, event: Event) -> Call[Event]:
         """Create an event, as business logic."""
