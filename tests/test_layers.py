@@ -19,7 +19,7 @@ LAYERS = """
     errors secret platforms
     clock calendar durations model draws tasks runlog urls faults ratewatch
     config
-    wire profiles timeline tables
+    wire profiles timeline track tables
     fleet response prices transport fasttransport retry pace
     simulator report auth client runfile outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume
