@@ -20,7 +20,7 @@ LAYERS = """
     clock calendar durations model draws tasks runlog urls faults ratewatch
     settings
     config
-    wire profiles timeline tables
+    wire profiles timeline track tables
     fleet response prices transport fasttransport retry pace paging
     simulator auth credentials exchange client report runfile outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume

@@ -198,8 +198,10 @@ def test_the_day_the_clock_goes_back() -> None:
 def test_names_of_others_are_text() -> None:
     """What a VTN or a person named cannot become markup."""
     signal = Signal("SIMPLE", (2.0,))
-    peak = Event("1", "<b>peak</b>", "p", START, START + timedelta(hours=2), 3, False, signal)
-    gone = replace(peak, name="gone", cancelled=True, end=START + timedelta(days=1), signal=None)
+    peak = Event.between(START, START + timedelta(hours=2), signal, name="<b>peak</b>")
+    peak = replace(peak, id="1", version=3)
+    gone = Event.between(START, START + timedelta(days=1), name="gone")
+    gone = replace(gone, id="2", cancelled=True)
     status = replace(RUNNING, events=(peak, gone), problem="<script>")
     page = panel.page(lab_at(), status, "")
     assert "<b>" not in page

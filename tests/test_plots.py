@@ -26,8 +26,8 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "agenda": lambda: plots.agenda(Agenda({Kind.SIMULATE: 30, Kind.SAMPLE: 15}, 60).ticks()),
     "lateness": lambda: plots.lateness({"sleep": [0.0, 9.0], "deadline": [0.0, 1.0]}),
 }
-EVENT = vl.Event(
-    "", "peak", "", vl.parse_time("2023-11-30T17:00"), vl.parse_time("2023-11-30T19:00")
+EVENT = vl.Event.between(
+    vl.parse_time("2023-11-30T17:00"), vl.parse_time("2023-11-30T19:00"), name="peak"
 )
 
 
