@@ -23,7 +23,7 @@ LAYERS = """
     wire profiles timeline track tables
     fleet response prices transport fasttransport retry pace paging
     simulator auth credentials exchange client report runfile outbox latency circuit sender vtn
-    delivery baselines embedded roster eventwatch resume
+    delivery baselines embedded roster eventwatch resume outside
     runreader results audit player opening link
     lab
     canvas recovery plots exercises crash

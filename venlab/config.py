@@ -80,7 +80,7 @@ class LabConfig:
     heartbeat_every_s: float = interval(300.0, "heartbeat interval [s]")
 
     vtn_url: str = setting("", "vtn", "the VTN's base url, empty = the embedded VTN")
-    dialect: str = setting("flat", "vtn", "which JSON the VTN speaks", choices=DIALECTS)
+    dialect: str = setting("flat", "vtn", "which JSON the VTN speaks", choices=(*DIALECTS, "auto"))
     transport: str = setting("httpx", "vtn", "what carries the requests", choices=("httpx", "fast"))
     in_flight: int = setting(8, "vtn", "requests at the same time", low=1, high=64)
     timeout_s: float = setting(
@@ -161,8 +161,10 @@ class LabConfig:
                 checked_url(getattr(self, name) or "http://localhost", name)
             except ConfigError as error:
                 yield str(error)
-        if self.vtn_url and self.token_url and not (self.client_id and self.client_secret):
-            yield "token_url is set: it needs client_id, and the secret in VENLAB_CLIENT_SECRET"
+        named = [name for name in ("token_url", "client_id") if getattr(self, name)]
+        single = self.client_id and self.client_secret
+        if self.vtn_url and named and not (single or self.ven_credentials):
+            yield f"{named[0]} is set: it needs client_id, and the secret in VENLAB_CLIENT_SECRET"
         if self.transport == "httpx" and self.in_flight > 8:
             yield f"in_flight is {self.in_flight}: httpx slows down past 8, use transport = 'fast'"
         try:

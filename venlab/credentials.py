@@ -12,7 +12,7 @@ from venlab.errors import ConfigError, DataError
 from venlab.secret import Secret
 from venlab.transport import Transport
 
-__all__ = ["credential_of", "credential_of_ven"]
+__all__ = ["OfVen", "credential_of", "credential_of_ven"]
 
 COLUMNS = ("town_id", "client_id", "client_secret")
 OfVen = Callable[[str], ClientCredentials]

@@ -12,15 +12,17 @@ from venlab.auth import ClientCredentials
 from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig
-from venlab.credentials import credential_of, credential_of_ven
+from venlab.credentials import OfVen, credential_of, credential_of_ven
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import NoAnswer, Refused
 from venlab.fasttransport import FastTransport
 from venlab.faults import Faults
 from venlab.opening import patience
+from venlab.outside import look_at
 from venlab.pace import Paced
 from venlab.roster import Roster
 from venlab.runfile import Attempt
+from venlab.secret import Secret
 from venlab.transport import Answer, HttpxTransport, Transport
 from venlab.wire import Limits, dialect
 
@@ -61,19 +63,24 @@ class Link:
         """Start the embedded VTN where none is named, and greet it."""
         config = self._config
         transport = FastTransport if config.transport == "fast" else HttpxTransport
+        credential: Secret | ClientCredentials
         if self.vtn:
+            name = "flat" if config.dialect == "auto" else config.dialect
             await self.vtn.start()
-            self.url = self.vtn.url_of(config.dialect)
+            self.url, credential = self.vtn.url_of(name), self.vtn.credential
+            # Its own VTN gives a token to any client that shows the fleet's credential.
+            of_ven = None if name == "flat" else self._of_own(credential, transport)
             log.info("Embedded VTN is up at %s", self.url)
-        credential = (
-            self.vtn.credential if self.vtn else credential_of(config, transport, config.token_url)
-        )
-        of_ven = self._of_ven(transport)
+        else:
+            name, self.url, tokens, how = await look_at(config, transport)
+            credential = credential_of(config, transport, tokens)
+            of_ven = credential_of_ven(config, transport, tokens)
+            log.info("The VTN at %s speaks %s: %s", self.url, name, how)
         inner = transport(self.url, in_flight=config.in_flight, timeout_s=config.timeout_s)
         mended = Revived(inner, self.revive) if self.vtn else inner
         carrier = Paced(mended, config.rate_per_s, self._wall)
         limits = Limits(config.batch_bytes, config.batch_resources)
-        speaks, now = dialect(config.dialect, limits), self._wall.schedule_s
+        speaks, now = dialect(name, limits), self._wall.schedule_s
         self.client = Client(carrier, speaks, credential, self._note, now=now, of_ven=of_ven)
         if not self.vtn:
             await self.client.greet()
@@ -134,23 +141,12 @@ class Link:
     async def _find_address(self) -> None:
         await self.client.find_address(self._config.report_event or REPORT_EVENT, PROGRAM)
 
-    def _of_ven(
-        self, transport: Callable[..., Transport]
-    ) -> Callable[[str], ClientCredentials] | None:
-        """Return who gives a VEN its own token: in OpenADR 3, each client's stands for itself."""
-        if not self.vtn:
-            return credential_of_ven(self._config, transport, self._config.token_url)
-        if self._config.dialect == "flat":
-            return None
-        # Its own VTN gives one to any client that shows the fleet's credential.
-        source = ClientCredentials(
-            self.url + "/auth/token",
-            "fleet",
-            self.vtn.credential,
-            transport=transport,
-            timeout_s=self._config.timeout_s,
+    def _of_own(self, credential: Secret, transport: Callable[..., Transport]) -> OfVen:
+        url, timeout_s = f"{self.url}/auth/token", self._config.timeout_s
+        fleet = ClientCredentials(
+            url, "fleet", credential, transport=transport, timeout_s=timeout_s
         )
-        return source.of
+        return fleet.of
 
 
 class Revived:
