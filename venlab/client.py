@@ -210,9 +210,14 @@ class Client(Exchange):
         if held:
             self.address = held[0]
             return
-        there = await self.create_program(program)
-        call = self.dialect.open_address(there.id, name)
-        self.address = await self._ask("create event", call)
+        try:
+            there = await self.create_program(program)
+            call = self.dialect.open_address(there.id, name)
+            self.address = await self._ask("create event", call)
+        except AccessDenied as error:
+            problem = f"there is no event {name!r} to report on: {error.problem}"
+            remedy = "name one that is there in report_event, or use a credential of business logic"
+            raise AccessDenied(problem, remedy, status=error.status) from None
 
     async def address_is_lost(self) -> bool:
         """Tell whether the event that reports are about is gone; False where they need none."""

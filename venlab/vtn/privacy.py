@@ -42,7 +42,9 @@ class View:
     def may(self, *scopes: str) -> bool:
         """Tell whether the caller has one of these scopes."""
         role = self.version.business if self.is_business else self.version.ven
-        return not frozenset(role if self.caller.scopes is None else self.caller.scopes).isdisjoint(scopes)
+        return not frozenset(role if self.caller.scopes is None else self.caller.scopes).isdisjoint(
+            scopes
+        )
 
     def find(self, kind: Kind, object_id: str, **where: str) -> Row | None:
         """Return an object's row if the caller sees it."""
