@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from venlab.config import DIALECTS
 from venlab.errors import RunError
 from venlab.faults import Faults
 from venlab.platforms import detached
@@ -50,16 +49,7 @@ class EmbeddedVtn:
         self.credential = Secret(secrets.token_urlsafe(24))
         self._port = 0  # the first start finds a free one, and it stays that
         self.url = ""
-        self._urls: dict[str, str] = {}
-
-    def url_of(self, dialect: str) -> str:
-        """Return where a dialect is spoken, once it listens."""
-        return self._urls.get(dialect, "")
-
-    @property
-    def flat_url(self) -> str:
-        """Where the flat dialect is spoken."""
-        return self.url_of("flat")
+        self.flat_url = ""
 
     @property
     def running(self) -> bool:
@@ -101,8 +91,7 @@ class EmbeddedVtn:
                     continue  # killed from outside: what fails by itself says why
                 problem = f"the embedded VTN did not start: {words or 'it said nothing'}"
                 raise RunError(problem) from None
-        self.url, self._port = ready["url"], ready["port"]
-        self._urls = {name: ready[name] for name in DIALECTS}
+        self.url, self.flat_url, self._port = ready["url"], ready["flat"], ready["port"]
 
     async def _started(self) -> dict[str, Any]:
         """Start the process once; return what it says when it listens."""

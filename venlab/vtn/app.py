@@ -20,19 +20,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from venlab.errors import ConfigError
 from venlab.secret import Secret
 from venlab.vtn.checks import JSON, OPERATOR, Access, add_handlers, worded, wrong
-from venlab.vtn.kinds import VERSIONS
 from venlab.vtn.models import Health, Refusal
 from venlab.vtn.reports import MAX_BODY, accept, decode_report, report_routes
 from venlab.vtn.routes import event_routes, fleet_routes, program_routes
-from venlab.vtn.standard import standard_app
 from venlab.vtn.store import Row, Store
 from venlab.vtn.tokens import MAX_FORM, TOKEN_PATH, token_routes
 
 FLAT = "/flat"
-_BASES = ("", FLAT, *(each.base for each in VERSIONS))
-_FORMS = frozenset(("POST", base + TOKEN_PATH) for base in _BASES)
+_FORMS = (("POST", TOKEN_PATH), ("POST", FLAT + TOKEN_PATH))
 _REPORTS = ("POST", f"{FLAT}/reports")
-_STANDARD = {("POST", f"{each.base}/reports"): each for each in VERSIONS}
 
 
 def create_app(
@@ -53,14 +49,10 @@ def create_app(
     access = Access(store, credential, now)
     version = next((found.version for found in distributions(name="venlab")), "0")
 
-    def told() -> Row:
-        names = ["flat", *(each.name for each in VERSIONS)]
-        said = {"status": "ok", "name": "venlab-vtn", "dialects": names, "version": version}
-        return said | {"refuses_repeated_names": "reports" not in store.repeats}
-
     async def health() -> Row:
         """Tell that the VTN is well, and what it speaks."""
-        return told()
+        told = {"status": "ok", "name": "venlab-vtn", "dialects": ["flat"], "version": version}
+        return told | {"refuses_repeated_names": "reports" not in store.repeats}
 
     flat = FastAPIOffline(title="venlab VTN, flat dialect", version=version, redirect_slashes=False)
     flat.add_api_route("/health", health, response_model=Health)
@@ -73,8 +65,6 @@ def create_app(
     root.add_route("/docs", lambda _request: RedirectResponse(f"{FLAT}/docs"))
     root.include_router(token_routes(access, token_ttl_s))
     root.mount(FLAT, flat)
-    for each in VERSIONS:
-        root.mount(each.base, standard_app(store, access, each, token_ttl_s, told))
     for app in (flat, root):
         add_handlers(app)
     return Front(root, store, access)
@@ -98,8 +88,7 @@ class Front:
             if form:  # from whom it is stands in it
                 body = await _read(receive, MAX_FORM)
             else:
-                dialect = _dialect_of(scope["path"])
-                caller = self.access.caller(scope["headers"], dialect)
+                caller = self.access.caller(scope["headers"])
             if caller is not None and (posted or scope["method"] in {"POST", "PUT", "PATCH"}):
                 body = await _read(receive, MAX_BODY)
                 report = decode_report(body) if posted else None
@@ -130,10 +119,6 @@ class Front:
             headers.append((b"content-type", JSON.encode()))
         with suppress(asyncio.CancelledError):  # the server ends, and who asked is gone
             await app({**scope, "headers": headers, "state": {"caller": caller}}, again, send)
-
-
-def _dialect_of(path: str) -> str:
-    return next((each.name for each in VERSIONS if path.startswith(each.base + "/")), "flat")
 
 
 async def _send(send: Send, status: int, content: bytes) -> None:

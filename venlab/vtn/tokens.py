@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from venlab.vtn.checks import OPERATOR, Access, Caller
-from venlab.vtn.kinds import Version
+from venlab.vtn.checks import Access
 from venlab.vtn.models import AccessToken, TokenRefusal
 from venlab.vtn.store import Row
 
@@ -31,64 +29,31 @@ _DOCUMENTED: Any = {
 }
 
 
-def token_routes(access: Access, lasts_s: int, version: Version | None = None) -> APIRouter:
-    """Return the route of tokens that last so long [s], of a version of the standard or of flat."""
+def token_routes(access: Access, lasts_s: int) -> APIRouter:
+    """Return the route of tokens that last so long [s]."""
     router = APIRouter()
-    dialect = version.name if version else "flat"
 
     @router.post(TOKEN_PATH, response_model=AccessToken, **_DOCUMENTED)
     async def give_token(request: Request, response: Response) -> Row:
         """Give a token to a client that shows its id and secret, in the form or by HTTP Basic.
 
         `operator` with the VTN's credential gets a token of the operator; a VEN's id with its
-        `auth_token` gets one that speaks for this VEN. In the standard's dialects every other id
-        with the VTN's credential is a VEN, and `scope` narrows what its token may; the flat one
-        knows no scopes, and repeats what is asked for.
+        `auth_token` gets one that speaks for this VEN. `scope` is repeated and means nothing.
         """
-        try:
-            return await _given(request, response)
-        except HTTPException as error:
-            raise _worded(error, version) from None
-
-    async def _given(request: Request, response: Response) -> Row:
         form = _form_of(request.headers.get("content-type", ""), await request.body())
         client_id, secret = _client_of(request.headers.get("authorization"), form)
-        owner = access.owner(client_id, secret.encode(), dialect)
+        owner = access.owner(client_id, secret.encode())
         if owner is None:
             raise _refused("invalid_client", "no client has this id and secret")
         if (kind := form.get("grant_type")) != "client_credentials":
             error = "unsupported_grant_type" if kind else "invalid_request"
             raise _refused(error, "grant_type must be client_credentials")
-        if version:
-            owner = _narrowed(owner, form.get("scope"), version)
         response.headers.update(_NO_STORE)
         token = access.issue(owner, lasts_s)
         asked = {"scope": form["scope"]} if "scope" in form else {}
-        if version and owner.scopes is not None:
-            asked = {"scope": " ".join(sorted(owner.scopes))}
         return {"access_token": token, "token_type": "Bearer", "expires_in": lasts_s, **asked}
 
     return router
-
-
-def _narrowed(caller: Caller, asked: str | None, version: Version) -> Caller:
-    """Return who may do what was asked for, or all that its role may (RFC 6749, §3.3)."""
-    role = frozenset(version.business if caller.ven_id is OPERATOR else version.ven)
-    wanted = frozenset(asked.split()) if asked else role
-    if beyond := wanted - role:
-        raise _refused("invalid_scope", f"not for this client: {' '.join(sorted(beyond))}")
-    return replace(caller, scopes=wanted)
-
-
-def _worded(error: HTTPException, version: Version | None) -> HTTPException:
-    """Return a refusal as a version's document has it: 3.0.1 by 400 alone, 3.1.0 as a problem."""
-    content: Any = error.detail
-    if version is None or not isinstance(content, dict):
-        return error
-    if version.name == "3.0.1":
-        return HTTPException(400, content, _NO_STORE)
-    words = f"{content['error']}: {content['error_description']}"
-    return HTTPException(error.status_code, words, error.headers)
 
 
 def _form_of(kind: str, body: bytes) -> dict[str, str]:
