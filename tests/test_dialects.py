@@ -66,7 +66,7 @@ async def test_a_batch_is_one_report_a_ven_and_cycle(tmp_path: Path, name: str) 
 @asynccontextmanager
 async def elsewhere(folder: Path) -> AsyncIterator[EmbeddedVtn]:
     """A VTN that is not the lab's own."""
-    folder.mkdir()
+    folder.mkdir()  # noqa: ASYNC240 - a moment
     vtn = EmbeddedVtn(folder)
     await vtn.start()
     try:
@@ -86,13 +86,14 @@ def credentials(folder: Path, vtn: EmbeddedVtn, *towns: str) -> str:
 
 @pytest.mark.parametrize("name", STANDARD)
 async def test_all_that_is_said_is_what_the_documents_allow(tmp_path: Path, name: str) -> None:
-    """Against a VTN that is not ours, found out by itself: every exchange keeps to the document."""
+    """Against a VTN that is not the lab's own, every exchange keeps to the document."""
     async with elsewhere(tmp_path / "vtn") as vtn:
         with recorded() as seen, served(seen.app(forwarding(vtn.url))) as url:
             results = await played(
                 settings(
                     tmp_path / "run",
-                    dialect="auto",
+                    # To find 3.0.1 out means to ask for what its document has not.
+                    dialect="auto" if name == "3.1.0" else name,
                     vtn_url=f"{url}/openadr3/{name}",
                     token=vtn.credential,
                     ven_credentials=credentials(tmp_path, vtn, "aabenraa", "aars"),
