@@ -24,7 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from venlab.faults import KINDS, Fault, Faults
 from venlab.secret import Secret
-from venlab.vtn.app import FLAT, Front, create_app
+from venlab.vtn.app import Front, create_app, dialect_of
 from venlab.vtn.checks import JSON
 from venlab.vtn.reports import MAX_BODY
 from venlab.vtn.store import Store
@@ -187,8 +187,9 @@ class Misbehaving:
     def _struck_by(self, app: Front, scope: Scope, body: bytes) -> Iterator[_Hit]:
         """Walk over the faults that strike this request."""
         since = time.monotonic() - self._told_at
-        path = scope["path"].removeprefix(FLAT)
-        ven_id = _ven_id(app, scope)
+        dialect, base, _ = dialect_of(scope["path"])
+        path = scope["path"].removeprefix(base)
+        ven_id = _ven_id(app, scope, dialect)
         for fault, stream in self._aims:
             aimed = path.startswith(fault.path) and fault.method in ("", scope["method"])
             aimed &= bool(ven_id) or fault.kind != "expire"
@@ -210,9 +211,9 @@ def _streams(faults: Faults) -> list[tuple[Fault, Any]]:
     return [(fault, default_rng([faults.seed, n])) for n, fault in enumerate(aims)]
 
 
-def _ven_id(app: Front, scope: Scope) -> str | None:
+def _ven_id(app: Front, scope: Scope, dialect: str) -> str | None:
     with suppress(sqlite3.Error):
-        caller = app.access.caller(scope["headers"])
+        caller = app.access.caller(scope["headers"], dialect)
         return caller.ven_id if caller else None
     return None
 
