@@ -360,6 +360,8 @@ async def test_an_event_is_seen_answered_and_noted_once(tmp_path: Path) -> None:
         await lab.client.change_event(replace(event, name="higher peak"))
         assert [e.version for e in await lab.client.events()] == [1]
     assert lab.results.events[["step", "name", "version"]].to_numpy().tolist() == [[0, "peak", 0]]
+    times = lab.results.events[["start", "end"]].to_numpy().tolist()
+    assert times == [[begin.isoformat(), end.isoformat()]]
     asked = lab.results.requests["purpose"].value_counts()
     assert asked["respond"] == 1
 

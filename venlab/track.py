@@ -21,6 +21,8 @@ __all__ = ["Active", "Track", "lifespan"]
 SPLIT = frozenset({"PRICE", "PRICE_ALTERNATE", "EXPORT_PRICE", "GHG"})
 """Types that have one value at a time: several share the interval."""
 
+MEAN_MONTH = timedelta(days=365.2425 / 12)
+
 
 class Active(NamedTuple):
     """What one type of signal asks for at an instant: over [since, until); None = for ever.
@@ -88,7 +90,7 @@ class Track:
         self._cycle = Duration(exact=self._over - self._begin)
         # Months are summed as such where one interval follows the other all the way.
         length = self._pieces[-1].end
-        if length.months and {length.after(p.anchor) for p in self._pieces} == {self._over}:
+        if {length.after(p.anchor) for p in self._pieces} == {self._over}:
             self._cycle = length
         self._laid = lru_cache(maxsize=2)(self._lay)
         self._of_others: dict[str, Track] = {}
@@ -131,8 +133,8 @@ class Track:
         if t < self._begin or not self._begin < self._over < self._until:
             return 0
         t = min(t, self._until - timedelta.resolution)
-        cycle = (t - self._begin) // (self._over - self._begin)
-        while self._starts(cycle) > t:  # the first one's months may be the shortest
+        cycle = (t - self._begin) // (self._cycle.exact + self._cycle.months * MEAN_MONTH)
+        while self._starts(cycle) > t:  # no month is the mean one
             cycle -= 1
         while self._starts(cycle + 1) <= t:
             cycle += 1

@@ -53,8 +53,8 @@ WHOLE = (
     ("repeat_vens", False),
     ("close; exhausted=2", True),
     ("diskfull", False),
-    ("restart down=0.3 from=0.1", True),
-    ("restart down=0.3 from=0.1 lose=store", True),
+    ("restart down=0.3 from=0.02", True),
+    ("restart down=0.3 from=0.02 lose=store", True),
     ("restart down=0.2 from=0.05 lose=store; unknown_500", False),
     ("restart down=0.2 from=0.05 lose=store; html share=0.3", False),
     ("vtn-ri", False),
@@ -75,8 +75,8 @@ REGISTERING = (
     "naive_times",
     "unknown_500",
     "diskfull",
-    "restart down=0.3 from=0.1",
-    "restart down=0.3 from=0.02 lose=store",
+    "restart down=0.3 from=0.02",
+    "restart down=0.3 from=0.03 lose=store",
 )
 COLUMNS = (
     *(

@@ -316,7 +316,7 @@ async def _instead(
     await _until_gone(receive)  # of silence that is all
 
 
-_MADE = re.compile(rb'("(?:created|modification)_date_time":)"[^"]*"')
+_MADE = re.compile(rb'("(?:created|modification)(?:_date_time|DateTime)":)"[^"]*"')
 _ZONED = re.compile(rb'("\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z|[+-]\d\d:\d\d)"')
 
 
