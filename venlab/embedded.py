@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from venlab.errors import RunError
+from venlab.errors import ConfigError, RunError
 from venlab.faults import Faults
 from venlab.platforms import detached
 from venlab.secret import Secret
@@ -24,6 +24,7 @@ __all__ = ["EmbeddedVtn"]
 READY_S = 30.0
 STARTS = 3  # where somebody ends it before it is there
 END_S = 3.0
+DIALECTS = ("flat", "3.0.1", "3.1.0")
 
 
 class EmbeddedVtn:
@@ -50,6 +51,7 @@ class EmbeddedVtn:
         self._port = 0  # the first start finds a free one, and it stays that
         self.url = ""
         self.flat_url = ""
+        self._urls: dict[str, str] = {}
 
     @property
     def running(self) -> bool:
@@ -65,6 +67,30 @@ class EmbeddedVtn:
     def returncode(self) -> int | None:
         """How the process ended, negative for a signal; None while it runs or before a start."""
         return self._process.poll() if self._process else None
+
+    def url_of(self, dialect: str) -> str:
+        """Return where it speaks a dialect, after it was started.
+
+        Parameters
+        ----------
+        dialect : str
+            ``flat``, ``3.0.1`` or ``3.1.0``.
+
+        Returns
+        -------
+        str
+            The base of that dialect's paths.
+
+        Raises
+        ------
+        ConfigError
+            It does not speak it.
+        """
+        if dialect in DIALECTS:
+            return self._urls[dialect]
+        raise ConfigError(
+            f"the embedded VTN does not speak {dialect!r}", f"use {', '.join(DIALECTS)}"
+        )
 
     async def start(self) -> None:
         """Start the process and wait until it listens.
@@ -92,6 +118,7 @@ class EmbeddedVtn:
                 problem = f"the embedded VTN did not start: {words or 'it said nothing'}"
                 raise RunError(problem) from None
         self.url, self.flat_url, self._port = ready["url"], ready["flat"], ready["port"]
+        self._urls = ready
 
     async def _started(self) -> dict[str, Any]:
         """Start the process once; return what it says when it listens."""

@@ -26,11 +26,12 @@ Serve = Callable[..., Server]
 async def test_the_ready_line_tells_where_it_listens_and_no_secret(
     serve: Serve, http: httpx.AsyncClient
 ) -> None:
-    """One line of JSON, when it listens: url, port and the flat API's url."""
+    """One line of JSON, when it listens: url, port and the url of each dialect."""
     server = serve("s3cret-credential")
     port = server.ready["port"]
     url = f"http://127.0.0.1:{port}"
-    assert server.ready == {"url": url, "port": port, "flat": f"{url}/flat"}
+    urls = {version: f"{url}/openadr3/{version}" for version in ("3.0.1", "3.1.0")}
+    assert server.ready == {"url": url, "port": port, "flat": f"{url}/flat"} | urls
     health = await http.get(f"{server.ready['flat']}/health")
     assert health.json()["status"] == "ok"
     ven = await server.client(http, "s3cret-credential").ven()

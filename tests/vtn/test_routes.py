@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.vtn.conftest import Client, report, resource
+from venlab.embedded import DIALECTS
 from venlab.errors import ConfigError
 from venlab.secret import Secret
 from venlab.vtn.app import create_app
@@ -371,7 +372,11 @@ async def test_a_store_that_fails_is_503(vtn: Client, store: Store) -> None:
 async def test_health_needs_no_token_and_names_the_dialects(vtn: Client) -> None:
     """A client learns from it whether a VTN, and which, is there."""
     _, health = await vtn.as_(None)("GET", "/health")
-    assert (health["status"], health["name"], health["dialects"]) == ("ok", "venlab-vtn", ["flat"])
+    assert (health["status"], health["name"], tuple(health["dialects"])) == (
+        "ok",
+        "venlab-vtn",
+        DIALECTS,
+    )
     assert health["refuses_repeated_names"] is True
     assert (await vtn.http.get("/health")).json() == health
 

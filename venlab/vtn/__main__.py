@@ -25,6 +25,7 @@ from venlab.errors import ConfigError, VenlabError
 from venlab.faults import KINDS, PRESETS, Faults
 from venlab.secret import Secret
 from venlab.vtn.app import FLAT
+from venlab.vtn.kinds import VERSIONS
 from venlab.vtn.misbehave import Misbehaving
 from venlab.vtn.server import Server
 
@@ -96,6 +97,7 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> None:
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     ready = {"url": url, "port": port, "flat": url + FLAT}
+    ready |= {version.name: url + version.base for version in VERSIONS}
     if options.embedded:
         threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()
     else:

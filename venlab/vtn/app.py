@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import distributions
 from typing import Any
 
@@ -19,16 +20,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from venlab.errors import ConfigError
 from venlab.secret import Secret
-from venlab.vtn.checks import JSON, OPERATOR, Access, add_handlers, worded, wrong
+from venlab.vtn.checks import JSON, Access, Caller, add_handlers, worded, wrong
+from venlab.vtn.kinds import VERSIONS
 from venlab.vtn.models import Health, Refusal
-from venlab.vtn.reports import MAX_BODY, accept, decode_report, report_routes
+from venlab.vtn.problems import problem
+from venlab.vtn.reports import MAX_BODY, report_routes, take_report
 from venlab.vtn.routes import event_routes, fleet_routes, program_routes
+from venlab.vtn.standard import Standard
+from venlab.vtn.standard_app import create_standard
 from venlab.vtn.store import Row, Store
 from venlab.vtn.tokens import MAX_FORM, TOKEN_PATH, token_routes
 
 FLAT = "/flat"
-_FORMS = (("POST", TOKEN_PATH), ("POST", FLAT + TOKEN_PATH))
-_REPORTS = ("POST", f"{FLAT}/reports")
+_FORMS = {("POST", base + TOKEN_PATH) for base in ("", FLAT, *(v.base for v in VERSIONS))}
+Take = Callable[[Caller, bytes], Awaitable[tuple[int, bytes]] | None]
 
 
 def create_app(
@@ -49,9 +54,11 @@ def create_app(
     access = Access(store, credential, now)
     version = next((found.version for found in distributions(name="venlab")), "0")
 
+    dialects = ["flat", *(each.name for each in VERSIONS)]
+
     async def health() -> Row:
         """Tell that the VTN is well, and what it speaks."""
-        told = {"status": "ok", "name": "venlab-vtn", "dialects": ["flat"], "version": version}
+        told = {"status": "ok", "name": "venlab-vtn", "dialects": dialects, "version": version}
         return told | {"refuses_repeated_names": "reports" not in store.repeats}
 
     flat = FastAPIOffline(title="venlab VTN, flat dialect", version=version, redirect_slashes=False)
@@ -65,16 +72,27 @@ def create_app(
     root.add_route("/docs", lambda _request: RedirectResponse(f"{FLAT}/docs"))
     root.include_router(token_routes(access, token_ttl_s))
     root.mount(FLAT, flat)
+    take: dict[tuple[str, str], Take] = {("POST", f"{FLAT}/reports"): partial(take_report, store)}
+    for each in VERSIONS:
+        standard = Standard(each, store)
+        root.mount(each.base, create_standard(standard, access, health, token_ttl_s))
+        take["POST", f"{each.base}/reports"] = standard.take
     for app in (flat, root):
         add_handlers(app)
-    return Front(root, store, access)
+    return Front(root, store, access, take)
 
 
 class Front:
-    """Knows callers, bounds bodies to strict JSON, and answers good flat reports itself."""
+    """Knows callers, bounds bodies to strict JSON, and answers good reports itself.
 
-    def __init__(self, app: ASGIApp, store: Store, access: Access) -> None:
-        self._app, self.store, self.access = app, store, access
+    `take` has, for each path of reports, what returns the work of storing one; None if the
+    ordinary route must look at it.
+    """
+
+    def __init__(
+        self, app: ASGIApp, store: Store, access: Access, take: dict[tuple[str, str], Take]
+    ) -> None:
+        self._app, self.store, self.access, self._take = app, store, access, take
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -82,28 +100,27 @@ class Front:
             return
         app, body, caller = self._app, b"", None  # a stranger's body is not read
         asked = scope["method"], scope["path"]
-        posted = asked == _REPORTS
-        form = not posted and asked in _FORMS
+        take = self._take.get(asked)
+        form = not take and asked in _FORMS
+        dialect, words_of = _dialect(scope["path"])
         try:
             if form:  # from whom it is stands in it
                 body = await _read(receive, MAX_FORM)
             else:
-                caller = self.access.caller(scope["headers"])
-            if caller is not None and (posted or scope["method"] in {"POST", "PUT", "PATCH"}):
+                caller = self.access.caller(scope["headers"], dialect)
+            if caller is not None and (take or scope["method"] in {"POST", "PUT", "PATCH"}):
                 body = await _read(receive, MAX_BODY)
-                report = decode_report(body) if posted else None
-                owner = self.store.owner_of(report.resource_id) if report else None
-                if report and owner == report.ven_id and caller.ven_id in (OPERATOR, owner):
-                    await _send(send, *await accept(self.store, report, body))
+                if take and (answer := take(caller, body)) is not None:
+                    await _send(send, *await answer)
                     return
                 if body:
                     # FastAPI would take UTF-16, NaN and any depth, and choke on them later.
                     from_json(body, allow_inf_nan=False)
         except ValueError as error:
             words = f"JSON decode error: {error}"
-            app = await worded(None, wrong(words, {}, kind="json_invalid"))
+            app = await words_of(None, wrong(words, {}, kind="json_invalid"))
         except (HTTPException, sqlite3.Error) as error:
-            app = await worded(None, error)
+            app = await words_of(None, error)
         except (ClientDisconnect, asyncio.CancelledError):  # who asked is gone, or the server ends
             return
 
@@ -119,6 +136,14 @@ class Front:
             headers.append((b"content-type", JSON.encode()))
         with suppress(asyncio.CancelledError):  # the server ends, and who asked is gone
             await app({**scope, "headers": headers, "state": {"caller": caller}}, again, send)
+
+
+def _dialect(path: str) -> tuple[str, Any]:
+    """Return which dialect a path is of, and how it words refusals."""
+    for version in VERSIONS:
+        if path.startswith(version.base):
+            return version.name, problem
+    return "flat", worded
 
 
 async def _send(send: Send, status: int, content: bytes) -> None:

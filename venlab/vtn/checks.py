@@ -6,7 +6,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Annotated, Any
@@ -24,14 +24,22 @@ from venlab.vtn.store import Row, Store
 JSON = "application/json"
 OPERATOR = None  # instead of a VEN's id: who may act for all
 OPERATOR_ID = "operator"  # its client id
+EVERYWHERE = None  # instead of a dialect
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a token speaks for, one VEN or the operator, and when it ends [s of wall]."""
+    """Who a token speaks for, one VEN or the operator, and when it ends [s of wall].
+
+    It opens one dialect's paths, or the operator's all; of the standard's scopes it has these, or
+    all that its role may have. A VEN of the standard is known by its OAuth2 client's id.
+    """
 
     ven_id: str | None
     ends_at: float = math.inf
+    dialect: str | None = "flat"
+    client_id: str = ""
+    scopes: frozenset[str] | None = None
 
     def must_speak_for(self, ven_id: str | None) -> None:
         """Refuse with 403 who may not act for a VEN, or for the operator."""
@@ -49,31 +57,45 @@ class Access:
             raise ConfigError("the VTN's credential is empty", "give it a random one")
         self._store, self._now = store, now
         self._operator = hash_of(credential.reveal().encode())
-        self._known = {self._operator: Caller(OPERATOR)}
+        owner = Caller(OPERATOR, dialect=EVERYWHERE, client_id=OPERATOR_ID)
+        self._known = {self._operator: owner}
 
-    def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
-        """Return who sends these headers; None if they carry no token that is known."""
+    def caller(
+        self, headers: Iterable[tuple[bytes, bytes]], dialect: str = "flat"
+    ) -> Caller | None:
+        """Return who sends these headers; None if they carry no token that opens this dialect."""
         for name, value in headers:
             if name == b"authorization" and value[:7].lower() == b"bearer ":
                 token_hash = hash_of(value[7:].strip())
                 caller = self._known.get(token_hash) or self._look_up(token_hash)
-                return caller if caller and self._now() < caller.ends_at else None
+                opens = caller and caller.dialect in (EVERYWHERE, dialect)
+                return caller if caller and opens and self._now() < caller.ends_at else None
         return None
 
     def _look_up(self, token_hash: bytes) -> Caller | None:
         if ven := self._store.find("vens", token_hash=token_hash):
             found = Caller(ven["id"])
         elif token := self._store.find("tokens", hash=token_hash):
-            found = Caller(token["ven_id"], token["ends_at"])
+            scopes = None if token["scopes"] is None else frozenset(token["scopes"].split())
+            del token["hash"]
+            found = Caller(**token | {"scopes": scopes})
         else:
             return None
         self._known[token_hash] = found
         return found
 
-    def owner(self, client_id: str, secret: bytes) -> Caller | None:
-        """Return who has this id and secret: the operator, or a VEN with its own token."""
-        if client_id == OPERATOR_ID:
-            return self._known[self._operator] if hash_of(secret) == self._operator else None
+    def owner(self, client_id: str, secret: bytes, dialect: str = "flat") -> Caller | None:
+        """Return who has this id and secret.
+
+        It is the operator, or a VEN with its own token; in the standard's dialects the fleet's
+        credential is that of every other client, each of them a VEN.
+        """
+        if client_id == OPERATOR_ID or dialect != "flat":
+            if hash_of(secret) != self._operator:
+                return None
+            if client_id == OPERATOR_ID:
+                return replace(self._known[self._operator], dialect=dialect)
+            return Caller(f"{dialect}/{client_id}", dialect=dialect, client_id=client_id)
         ven = self._store.find("vens", id=client_id, token_hash=hash_of(secret))
         return Caller(client_id) if ven else None
 
@@ -82,7 +104,8 @@ class Access:
         now, token = self._now(), token_urlsafe(32)
         self._store.remove("tokens", "ends_at<=?", now)
         self._known = {h: c for h, c in self._known.items() if now < c.ends_at}
-        row = {"hash": hash_of(token.encode()), "ven_id": caller.ven_id, "ends_at": now + lasts_s}
+        row = asdict(caller) | {"hash": hash_of(token.encode()), "ends_at": now + lasts_s}
+        row["scopes"] = None if caller.scopes is None else " ".join(sorted(caller.scopes))
         self._store.add("tokens", **row)
         return token
 

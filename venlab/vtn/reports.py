@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import msgspec
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from venlab.vtn.checks import JSON, Calling, Paging, one
+from venlab.vtn.checks import JSON, OPERATOR, Caller, Calling, Paging, one
 from venlab.vtn.models import FromBody, Report, many, must_exist
 from venlab.vtn.store import Store
 from venlab.wire.flat_shapes import ReportRequest
@@ -22,6 +24,15 @@ def decode_report(body: bytes) -> ReportRequest | None:
     except (ValueError, RecursionError):
         return None
     return report
+
+
+def take_report(store: Store, caller: Caller, body: bytes) -> Awaitable[tuple[int, bytes]] | None:
+    """Return what stores a good report; None where the ordinary route must look at it."""
+    report = decode_report(body)
+    owner = store.owner_of(report.resource_id) if report else None
+    if report and owner == report.ven_id and caller.ven_id in (OPERATOR, owner):
+        return accept(store, report, body)
+    return None
 
 
 async def accept(store: Store, report: ReportRequest, body: bytes) -> tuple[int, bytes]:

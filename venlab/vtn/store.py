@@ -12,9 +12,11 @@ from typing import Any
 from venlab.errors import StoreError
 
 Row = dict[str, Any]
+Values = tuple[Any, ...]
 Stored = tuple[int, str, bool]  # a report's number, when it came, whether its name was new
-_APPLICATION_ID = 0x76746E32  # "vtn2": what tells our file from somebody else's
+_APPLICATION_ID = 0x76746E33  # "vtn3": what tells our file from somebody else's
 _BUSY_S = 3.0  # a server that is just ending holds the file about a second
+_REPORTS = {"reports": "?,?,?,?,?,?", "standard_reports": "?,?,?,?,?,?,?,?,?,?,?"}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS vens(
     id TEXT PRIMARY KEY, ven_name TEXT, client_name TEXT, token_hash BLOB);
@@ -29,10 +31,21 @@ CREATE TABLE IF NOT EXISTS events(
     id TEXT PRIMARY KEY, body BLOB, cancelled INTEGER, modification_number INTEGER);
 CREATE TABLE IF NOT EXISTS responses(
     id TEXT PRIMARY KEY, event_id TEXT, ven_id TEXT, response_type TEXT);
-CREATE TABLE IF NOT EXISTS tokens(hash BLOB PRIMARY KEY, ven_id TEXT, ends_at REAL);
+CREATE TABLE IF NOT EXISTS tokens(
+    hash BLOB PRIMARY KEY, ven_id TEXT, ends_at REAL, dialect TEXT, client_id TEXT, scopes TEXT);
 CREATE TABLE IF NOT EXISTS reports(
-    id INTEGER PRIMARY KEY, name TEXT, ven TEXT, body BLOB, created TEXT, copy INTEGER,
+    id INTEGER PRIMARY KEY, name TEXT, created TEXT, copy INTEGER, ven TEXT, body BLOB,
     UNIQUE(name, copy));
+CREATE TABLE IF NOT EXISTS standard_reports(
+    id INTEGER PRIMARY KEY, name TEXT, created TEXT, copy INTEGER, version TEXT, client TEXT,
+    modified TEXT, event TEXT, program TEXT, client_name TEXT, body BLOB, UNIQUE(name, copy));
+CREATE INDEX IF NOT EXISTS reports_by_event ON standard_reports(version, event);
+CREATE TABLE IF NOT EXISTS objects(
+    n INTEGER PRIMARY KEY, version TEXT, kind TEXT, id TEXT UNIQUE, name TEXT, parent TEXT,
+    client TEXT, created TEXT, modified TEXT, body BLOB);
+CREATE INDEX IF NOT EXISTS objects_by_name ON objects(version, kind, name);
+CREATE INDEX IF NOT EXISTS objects_by_parent ON objects(version, kind, parent);
+CREATE INDEX IF NOT EXISTS objects_by_client ON objects(version, kind, client);
 """
 
 
@@ -52,7 +65,7 @@ class Store:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._waiting: list[tuple[str, str, bytes, asyncio.Future[Stored]]] = []
+        self._waiting: list[tuple[str, str | None, Values, asyncio.Future[Stored]]] = []
         self._owners: dict[str, str] = {}
         self.repeats: Collection[str] = ()
         try:
@@ -60,7 +73,8 @@ class Store:
         except sqlite3.Error as error:
             remedy = "name a file that can be written and that no other server uses"
             raise StoreError(f"the store {path} cannot be opened: {error}", remedy) from None
-        self._last: int = self._db.execute("SELECT ifnull(max(id), 0) FROM reports").fetchone()[0]
+        last = "SELECT ifnull(max(id), 0) FROM"
+        self._last = max(self._db.execute(f"{last} {table}").fetchone()[0] for table in _REPORTS)
 
     def close(self) -> None:
         """Close the file; what was acknowledged is in it."""
@@ -100,15 +114,20 @@ class Store:
         return owner
 
     async def add_report(self, name: str, ven_id: str, body: bytes) -> Stored:
-        """Store a report's bytes and return after the commit that decided about its name.
+        """Store a flat report's bytes, as `add_to` does."""
+        return await self.add_to("reports", name, ven_id, body)
 
-        Reports that arrive in the same pass of the event loop share one commit.
+    async def add_to(self, table: str, name: str | None, *values: Any) -> Stored:
+        """Store a report and return after the commit that decided about its name, if it has one.
+
+        The values are what its table's columns hold after `copy`. Reports that arrive in the same
+        pass of the event loop share one commit.
         """
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._commit)
         answer: asyncio.Future[Stored] = loop.create_future()
-        self._waiting.append((name, ven_id, body, answer))
+        self._waiting.append((table, name, values, answer))
         return await answer
 
     def reports(
@@ -140,34 +159,41 @@ class Store:
     def _commit(self) -> None:
         batch, self._waiting = self._waiting, []
         created, first = now_text(), self._last + 1
-        rows = [(n, *given[:3], created) for n, given in enumerate(batch, first)]
+        decided: dict[int, Stored] = {}
         try:
             with self._db:
                 self._db.execute("BEGIN")
-                sql = "INSERT OR IGNORE INTO reports VALUES(?,?,?,?,?,0)"
-                if self._db.executemany(sql, rows).rowcount == len(rows):
-                    decided = [(row[0], created, True) for row in rows]
-                else:
-                    decided = [self._decided(*row) for row in rows]
+                for table, marks in _REPORTS.items():
+                    rows = [
+                        (n, name, created, 0, *values)
+                        for n, (into, name, values, _) in enumerate(batch, first)
+                        if into == table
+                    ]
+                    sql = f"INSERT OR IGNORE INTO {table} VALUES({marks})"
+                    if rows and self._db.executemany(sql, rows).rowcount < len(rows):
+                        decided |= {row[0]: self._decided(table, marks, row) for row in rows}
         except sqlite3.Error as error:
             for *_, answer in batch:
                 if not answer.done():
                     answer.set_exception(error)
             return
         self._last += len(batch)
-        for (*_, answer), stored in zip(batch, decided, strict=True):
+        for n, (*_, answer) in enumerate(batch, first):
             if not answer.done():
-                answer.set_result(stored)
+                answer.set_result(decided.get(n, (n, created, True)))
 
-    def _decided(self, number: int, name: str, *rest: Any) -> Stored:
+    def _decided(self, table: str, marks: str, row: Values) -> Stored:
+        number, name, created, _, *values = row
+        if name is None:
+            return number, created, True
         # Numbers are never used twice, so a name that holds this one is new.
-        sql = "SELECT id, created FROM reports WHERE name=? AND copy=0"
-        held, created = self._db.execute(sql, (name,)).fetchone()
+        sql = f"SELECT id, created FROM {table} WHERE name=? AND copy=0"
+        held, since = self._db.execute(sql, (name,)).fetchone()
         if held != number and "reports" in self.repeats:
-            row = (number, name, *rest, number)
-            self._db.execute("INSERT INTO reports VALUES(?,?,?,?,?,?)", row)
-            return number, rest[-1], True
-        return held, created, held == number
+            copied = (number, name, created, number, *values)
+            self._db.execute(f"INSERT INTO {table} VALUES({marks})", copied)
+            return number, created, True
+        return held, since, held == number
 
 
 def _open(path: Path | str) -> sqlite3.Connection:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from venlab.vtn.checks import Access
+from venlab.vtn.checks import OPERATOR, Access, Caller
+from venlab.vtn.kinds import Version
 from venlab.vtn.models import AccessToken, TokenRefusal
 from venlab.vtn.store import Row
 
@@ -29,8 +31,8 @@ _DOCUMENTED: Any = {
 }
 
 
-def token_routes(access: Access, lasts_s: int) -> APIRouter:
-    """Return the route of tokens that last so long [s]."""
+def token_routes(access: Access, lasts_s: int, version: Version | None = None) -> APIRouter:
+    """Return the route of tokens that last so long [s]; of the flat dialect, or of a version."""
     router = APIRouter()
 
     @router.post(TOKEN_PATH, response_model=AccessToken, **_DOCUMENTED)
@@ -42,18 +44,30 @@ def token_routes(access: Access, lasts_s: int) -> APIRouter:
         """
         form = _form_of(request.headers.get("content-type", ""), await request.body())
         client_id, secret = _client_of(request.headers.get("authorization"), form)
-        owner = access.owner(client_id, secret.encode())
+        owner = access.owner(client_id, secret.encode(), version.name if version else "flat")
         if owner is None:
             raise _refused("invalid_client", "no client has this id and secret")
         if (kind := form.get("grant_type")) != "client_credentials":
             error = "unsupported_grant_type" if kind else "invalid_request"
             raise _refused(error, "grant_type must be client_credentials")
+        asked = {"scope": form["scope"]} if "scope" in form else {}
+        if version:
+            owner, asked = _with_scopes(owner, version, form.get("scope", ""))
         response.headers.update(_NO_STORE)
         token = access.issue(owner, lasts_s)
-        asked = {"scope": form["scope"]} if "scope" in form else {}
         return {"access_token": token, "token_type": "Bearer", "expires_in": lasts_s, **asked}
 
     return router
+
+
+def _with_scopes(owner: Caller, version: Version, scope: str) -> tuple[Caller, Row]:
+    """Return a client with the scopes that it asks for, all of its role if none; and their list."""
+    may = version.business if owner.ven_id is OPERATOR else version.ven
+    asked = scope.split() or may
+    if more := sorted(set(asked) - set(may)):
+        words = f"this client may have {' '.join(may)}, not {' '.join(more)}"
+        raise _refused("invalid_scope", words)
+    return replace(owner, scopes=frozenset(asked)), {"scope": " ".join(asked)}
 
 
 def _form_of(kind: str, body: bytes) -> dict[str, str]:

@@ -1,0 +1,88 @@
+"""One version of the standard as an application: its routes, who may use them, its page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi_offline import FastAPIOffline
+
+from venlab.vtn.checks import JSON, Access
+from venlab.vtn.kinds import KINDS, Kind
+from venlab.vtn.privacy import View
+from venlab.vtn.problems import add_problems
+from venlab.vtn.standard import Answer, Standard
+from venlab.vtn.store import Row
+from venlab.vtn.tokens import TOKEN_PATH, token_routes
+
+Work = Callable[[Kind, View, Request], Awaitable[Answer]]
+
+
+def create_standard(
+    standard: Standard, access: Access, health: Callable[[], Awaitable[Row]], token_ttl_s: int
+) -> FastAPI:
+    """Return the application of one version."""
+    version = standard.version
+    app = FastAPIOffline(title=f"venlab VTN, OpenADR {version.name}", redirect_slashes=False)
+    app.add_api_route("/health", health)
+    app.include_router(token_routes(access, token_ttl_s, version))
+    for kind in KINDS.values():
+        place, reads, writes = version.place(kind), ("read_all", kind.reads), (kind.writes,)
+        one = f"{place}/{{{kind.id_name}}}"
+        rows: list[tuple[str, str, Work, tuple[str, ...]]] = [
+            ("GET", place, standard.search, reads),
+            ("POST", place, standard.create, writes),
+            ("GET", one, standard.read, reads),
+            ("PUT", one, standard.replace, writes),
+            ("DELETE", one, standard.delete, writes),
+        ]
+        for method, path, work, scopes in rows:
+            endpoint = _endpoint(standard, kind, work, scopes)
+            app.add_api_route(path, endpoint, methods=[method])
+    if version.private:
+        _notifiers(app, standard)
+    add_problems(app)
+    return app
+
+
+def _endpoint(standard: Standard, kind: Kind, work: Work, scopes: tuple[str, ...]) -> Any:
+    async def endpoint(request: Request) -> Response:
+        status, content = await work(kind, view_of(standard, request, *scopes), request)
+        return Response(content, status, media_type=JSON)
+
+    return endpoint
+
+
+def view_of(standard: Standard, request: Request, *scopes: str) -> View:
+    """Return what the caller sees, or refuse who is not known or has none of these scopes."""
+    caller = request.state.caller
+    if caller is None:
+        status = standard.version.stranger
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+        raise HTTPException(status, "no token, or one that is not known here", headers)
+    view = standard.view(caller)
+    if scopes and not view.may(*scopes):
+        raise HTTPException(403, f"this needs a token with the scope {' or '.join(scopes)}")
+    return view
+
+
+def _notifiers(app: FastAPI, standard: Standard) -> None:
+    """Add what 3.1.0 has besides: discovery and notifiers, none of which is MQTT."""
+
+    @app.get("/auth/server")
+    async def auth_server(request: Request) -> Row:
+        """Tell where tokens are given."""
+        return {"tokenURL": str(request.base_url).rstrip("/") + TOKEN_PATH}
+
+    @app.get("/notifiers")
+    async def notifiers(request: Request) -> Row:
+        """Tell how one may be notified."""
+        view_of(standard, request)
+        return {"WEBHOOK": True}
+
+    @app.get("/notifiers/mqtt/topics/{topic:path}")
+    async def topics(topic: str, request: Request) -> Row:
+        """Refuse with 404: there is no broker."""
+        view_of(standard, request)
+        raise HTTPException(404, f"there is no MQTT broker, so no topics for {topic}")
