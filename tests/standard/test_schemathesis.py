@@ -17,7 +17,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
 from tests.faults.test_vtn_schemathesis import SEEDED
-from tests.standard.documents import VERSIONS, document
+from tests.standard.documents import EXTRA_STATUSES, VERSIONS, document
 from tests.standard.oracle import oracle
 from tests.standard.samples import request
 from tests.vtn.conftest import Server
@@ -78,7 +78,7 @@ class World:
     def made(self, kind: str, who: str = "operator", **changes: Any) -> str:
         """Make an object of a kind, under a name of its own; its id, empty if it was refused."""
         body = request(self.version, kind, **changes)
-        name = f"{kind} {next(self._numbers)} {MARK}"
+        name = f"{kind} {next(self._numbers)}" + (f" {MARK}" if kind in OF_A else "")
         named = {"report": "reportName", "subscription": "clientName"}.get(kind, f"{kind}Name")
         body |= {named: changes.get(named, name)}
         for what in ("program", "event", "ven"):
@@ -95,7 +95,10 @@ class World:
 
     def of_a(self) -> list[Any]:
         """Return what A made, as it is now."""
-        return [self.ask("GET", f"{self.place(kind)}/{self.ids[kind]}").json() for kind in OF_A]
+        found = [self.ask("GET", f"{self.place(kind)}/{self.ids[kind]}").json() for kind in OF_A]
+        under = found[0].get("resources") or []  # of 3.0.1's VEN; those made for cases are A's
+        found[0]["resources"] = [each for each in under if MARK not in each["resourceName"]]
+        return found
 
     def real(self, operation: Any, who: str, case: Any) -> Any:
         """Let a case name what is there; what it would delete is made anew, but for the VEN."""
@@ -128,29 +131,33 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         server.ended()
 
 
+def exchange(world: World, operation: Any, case: Any, who: str, real: bool) -> int:
+    """Ask as somebody, hold the answer against the document; return its status."""
+    headers = {} if operation.path == TOKEN else world.as_(who)
+    if real:
+        case = world.real(operation, who, case)
+    answer = case.call(session=world.http, headers=headers)
+    if str(answer.status_code) not in EXTRA_STATUSES:
+        case.validate_response(answer, checks=CHECKS, headers=headers)
+    oracle(world.version).exchange(
+        *(operation.method.upper(), case.formatted_path, {}, {}, b"", answer.status_code),
+        answer.content,
+        response_headers={name: value[0] for name, value in answer.headers.items()},
+        request=False,
+    )
+    if world.private and who in {"b", "stranger"}:
+        assert MARK not in answer.text or MARK in str(vars(case)), case.as_curl_command()
+    return int(answer.status_code)
+
+
 def play(world: World, who: tuple[str, ...], examples: int) -> Counter[int]:
     """Ask for every operation, with what it takes and what it does not; count the statuses."""
     schema = schemathesis.openapi.from_dict(lighter(document(world.version)))
     schema.config.update(base_url=world.url)
     counted: Counter[int] = Counter()
 
-    def ask(drawn: tuple[Any, Any, str, bool]) -> None:
-        operation, case, asker, real = drawn
-        headers = {} if operation.path == TOKEN else world.as_(asker)
-        if real:
-            case = world.real(operation, asker, case)
-        answer = case.call(session=world.http, headers=headers)
-        counted[answer.status_code] += 1
-        case.validate_response(answer, checks=CHECKS, headers=headers)
-        oracle(world.version).exchange(
-            *(operation.method.upper(), case.formatted_path, {}, {}, b"", answer.status_code),
-            answer.content,
-            response_headers=answer.headers,
-            request=False,
-        )
-        if world.private and asker in {"b", "stranger"}:
-            told = answer.text.replace("program", "").replace("event", "")
-            assert MARK not in told or MARK in str(vars(case)), case.as_curl_command()
+    def one(drawn: tuple[Any, Any, str, bool]) -> None:
+        counted[exchange(world, *drawn)] += 1
 
     for found in schema.get_all_operations():
         operation = found.ok()
@@ -159,8 +166,8 @@ def play(world: World, who: tuple[str, ...], examples: int) -> Counter[int]:
                 continue  # nothing is wrong then
             made_up = operation.as_strategy(generation_mode=mode)
             drawn = st.tuples(st.just(operation), made_up, st.sampled_from(who), st.booleans())
-            one = given(drawn=drawn)(ask)
-            seed(7)(settings(SEEDED, max_examples=examples)(one))()
+            asked = given(drawn=drawn)(one)
+            seed(7)(settings(SEEDED, max_examples=examples)(asked))()
     return counted
 
 
@@ -183,7 +190,7 @@ def hold(world: World, examples: int) -> int:
 
 def test_a_few_cases(world: World) -> None:
     """No 500, nothing that the document does not say, and nothing of VEN A for anybody else."""
-    assert hold(world, 2) > 150
+    assert hold(world, 1) > 90
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def _notifiers(app: FastAPI, standard: Standard) -> None:
     @app.get("/auth/server")
     async def auth_server(request: Request) -> Row:
         """Tell where tokens are given."""
-        return {"tokenURL": str(request.base_url).rstrip("/") + TOKEN_PATH}
+        return {"tokenURL": str(request.base_url).rstrip("/") + standard.version.base + TOKEN_PATH}
 
     @app.get("/notifiers")
     async def notifiers(request: Request) -> Row:

@@ -141,15 +141,15 @@ def events(p: Played) -> None:
 
 
 def vens(p: Played) -> str:
-    name = p.write["ven"]["venName"]
+    name, ven_id = p.write["ven"]["venName"], "none"
     with doing("register a VEN") as note:
         new = p.model("ven.ven", "NewVenVenRequest" if p.new else "NewVen", p.write["ven"])
-        made = p.ven.vens.create_ven(new)
-        note |= {"kind": "ven", "wrote": made.id}
+        ven_id = p.ven.vens.create_ven(new).id
+        note |= {"kind": "ven", "wrote": ven_id}
     with doing("read VENs"):
-        assert [each.id for each in p.ven.vens.get_vens(name, None, None)] == [made.id]
-        holds(p.ven.vens.get_ven_by_id(made.id).ven_name, name)
-    return str(made.id)
+        assert [each.id for each in p.ven.vens.get_vens(name, None, None)] == [ven_id]
+        holds(p.ven.vens.get_ven_by_id(ven_id).ven_name, name)
+    return ven_id
 
 
 def grants(p: Played, ven_id: str) -> None:

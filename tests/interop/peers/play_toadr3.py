@@ -78,7 +78,8 @@ async def play() -> None:
             await ven.post_report(Report.model_validate(write["report"]))
         with doing("read reports"):
             found = [
-                plain(each) for each in await business.get_reports(event_id=lab["events"][0]["id"])
+                plain(each)
+                for each in await business.get_reports(event_id=lab["report"]["eventID"])
             ]
             theirs = one(found, lab["report"]["id"])
             values = [each["intervals"][0]["payloads"] for each in lab["report"]["resources"]]
