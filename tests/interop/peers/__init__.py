@@ -1,0 +1,1 @@
+"""Scripts that play one client each, in that client's own environment: nothing here is imported."""
