@@ -19,7 +19,7 @@ LAYERS = """
     errors secret platforms
     clock calendar durations model draws tasks runlog urls faults ratewatch
     config
-    wire profiles timeline tables
+    wire profiles timeline track tables
     fleet response prices transport fasttransport retry pace
     simulator report auth client runfile outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume
@@ -146,16 +146,17 @@ def test_a_module_is_split_past_400_lines(path: Path) -> None:
 
 
 def test_the_package_is_thin() -> None:
-    """The core path stays under 2,000 lines of code, the lab under 6,500.
+    """The core path stays under 2,000 lines of code, the lab under 6,800.
 
     Delivery that survives (retry, circuit, rate, tokens, resume, recovery) took what a first
-    budget of 6,000 had left for the standard's dialects and for demand response.
+    budget of 6,000 had left for the standard's dialects and for demand response; what an event
+    means in time is the first piece of those.
     The embedded VTN, a server of its own that the lab never imports, with what it can be told to
     do wrong, stays under 2,000.
     """
     server = [path for path in MODULES if part(dotted(path)) in ("vtn", "faults")]
     assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2000
-    assert sum(code_lines(path) for path in MODULES if path not in server) < 6500
+    assert sum(code_lines(path) for path in MODULES if path not in server) < 6800
     assert sum(map(code_lines, server)) < 2000
 
 

@@ -315,8 +315,9 @@ class Player:
         await self._watch.poll(self._client, self._roster.vens)
 
     async def _simulate(self, tick: Tick) -> None:
+        step = self._simulator.index
         for event in self._watch.take():
-            self._outbox.note_event(self._simulator.index, event)
+            self._outbox.note_event(step, self._simulator.time_of(step), event)
         self._step()
         if tick.n:
             log.info("Advanced simulation to timestamp index %d", tick.n)

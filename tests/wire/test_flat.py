@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venlab.errors import ConfigError, DataError
-from venlab.model import Event, Resource, Signal, Ven
+from venlab.model import Resource, Ven
 from venlab.wire import LoadName, dialect
 from venlab.wire.flat import Flat
-from venlab.wire.flat_shapes import EventRequest, ReportRequest, ResourceRequest
+from venlab.wire.flat_shapes import ReportRequest, ResourceRequest
 
 T0 = datetime(2023, 11, 30, 15, 7, 30, tzinfo=UTC)
 AEROE = Ven("ven-1", 'Ærø "by"', "aeroe")
@@ -91,32 +91,6 @@ def test_a_resource_says_its_loads() -> None:
     request = msgspec.json.decode(Flat().register_resource(resource).body, type=ResourceRequest)
     assert (request.id, request.ven_name) == ("id-1", "Aars")
     assert [a.attribute_name for a in request.attributes] == ["load_0"]
-
-
-def test_events_are_read_with_and_without_the_extension() -> None:
-    """An old VTN's event has neither signal nor targets; a naive time of its is UTC."""
-    old = (
-        b'[{"id":"e","event_name":"peak","program_id":"p","start_date":"2023-11-30T16:00:00",'
-        b'"end_date":"2023-11-30T18:00:00Z","status":"active","modification_number":2}]'
-    )
-    (event,) = Flat().events(0, 10).read(200, old)
-    assert (event.start, event.version) == (datetime(2023, 11, 30, 16, tzinfo=UTC), 2)
-    assert event.signal is None
-    assert not event.cancelled
-
-
-def test_an_event_survives_the_wire() -> None:
-    """What is written is a valid request and reads back as the same event."""
-    event = Event(
-        *("", "peak", "p", T0, T0 + timedelta(hours=2)),
-        signal=Signal("SIMPLE", (2.0,), "level"),
-        targets=("Aars",),
-    )
-    request = msgspec.json.decode(Flat().create_event(event).body, type=EventRequest)
-    answer = msgspec.json.encode({"id": "e1", **msgspec.to_builtins(request)})
-    back = Flat().create_event(event).read(201, answer)
-    assert (back.id, back.start, back.end) == ("e1", event.start, event.end)
-    assert (back.signal, back.targets) == (event.signal, event.targets)
 
 
 @pytest.mark.parametrize(

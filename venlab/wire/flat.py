@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from venlab.errors import DataError, plain
-from venlab.model import Event, Program, Resource, Signal, Status, Ven
+from venlab.model import Event, Program, Resource, Status, Ven
 from venlab.secret import Secret
 from venlab.wire import Call, Draft, Health, Heard, LoadName, Registered
 from venlab.wire.flat_answers import (
@@ -26,16 +26,15 @@ from venlab.wire.flat_answers import (
     ResourceAnswer,
     ResponseAnswer,
 )
+from venlab.wire.flat_events import event_body, event_of
 from venlab.wire.flat_shapes import (
     Attribute,
-    EventRequest,
     Interval,
     Payload,
     ProgramRequest,
     ReportRequest,
     ReportResource,
     ResourceRequest,
-    SignalBody,
     StatusRequest,
     VenRequest,
 )
@@ -136,11 +135,11 @@ class Flat:
 
     def create_event(self, event: Event) -> Call[Event]:
         """Create an event (extension)."""
-        return Call("POST", "/events", _event, _event_body(event))
+        return Call("POST", "/events", _event, event_body(event))
 
     def change_event(self, event: Event) -> Call[Event]:
         """Replace an event by a new version of it (extension)."""
-        return Call("PUT", f"/events/{quote(event.id, safe='')}", _event, _event_body(event))
+        return Call("PUT", f"/events/{quote(event.id, safe='')}", _event, event_body(event))
 
     def cancel_event(self, event_id: str) -> Call[None]:
         """Cancel an event (extension)."""
@@ -309,45 +308,16 @@ def _programs(status: int, body: bytes) -> list[Program]:
     return [Program(p.id, p.program_name) for p in _read_programs(status, body)]
 
 
-def _event_of(answer: EventAnswer) -> Event:
-    asked = answer.signal
-    return Event(
-        id=answer.id,
-        name=plain(answer.event_name),
-        program_id=answer.program_id,
-        start=_aware(answer.start_date),
-        end=_aware(answer.end_date),
-        version=answer.modification_number,
-        cancelled=answer.status == "cancelled",
-        signal=Signal(asked.type, tuple(asked.values), asked.unit) if asked else None,
-        targets=tuple(answer.targets or ()),
-    )
-
-
 def _event(status: int, body: bytes) -> Event:
-    return _event_of(_read_event(status, body))
+    return event_of(_read_event(status, body))
 
 
 def _events(status: int, body: bytes) -> list[Event]:
-    return [_event_of(answer) for answer in _read_events(status, body)]
+    return [event_of(answer) for answer in _read_events(status, body)]
 
 
 def _responses(status: int, body: bytes) -> list[tuple[str, str]]:
     return [(r.ven_id, r.response_type) for r in _read_responses(status, body)]
-
-
-def _event_body(event: Event) -> bytes:
-    asked = event.signal
-    return msgspec.json.encode(
-        EventRequest(
-            event_name=event.name,
-            program_id=event.program_id,
-            start_date=event.start.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-            end_date=event.end.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-            signal=SignalBody(asked.type, list(asked.values), asked.unit) if asked else None,
-            targets=list(event.targets),
-        )
-    )
 
 
 def _heard(status: int, body: bytes) -> list[Heard]:
@@ -357,7 +327,3 @@ def _heard(status: int, body: bytes) -> list[Heard]:
         watts = sum(round(kw * 1000) for kw in values)
         heard.append(Heard(report.report_name, len(values), watts))
     return heard
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
