@@ -222,7 +222,7 @@ def test_one_event_by_hand(rule: str) -> None:
 
 
 def test_the_picture_is_true() -> None:
-    """The drawing in the module's docstring: tariff, saving and emergency."""
+    """The drawing in the docstring of Timeline: tariff, saving and emergency."""
     tariff = event(
         *(0.20, 0.90, 0.50), when=period("16:00", "PT1H"), duration="P9999Y", kind="PRICE", id="1"
     )

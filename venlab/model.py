@@ -138,8 +138,9 @@ class ReportDescriptor:
 class Event:
     """A demand response event, at one version of it.
 
-    What it means in time, `venlab.timeline` says. No targets means everybody in the program; the
-    lower `priority` wins, none is the lowest. A `duration` cuts the intervals off or repeats them.
+    What it means in time, `venlab.timeline.Timeline` says. No targets means everybody in the
+    program; the lower `priority` wins, none is the lowest. A `duration` cuts the intervals off or
+    repeats them.
     """
 
     id: str

@@ -1,35 +1,4 @@
-"""What applies when: the events that a VEN knows, laid out in time.
-
-.. code-block:: text
-
-              16:00   17:00   18:00   19:00   20:00   21:00
-    tariff      |-0.20--|-0.90--|-0.50--|-0.20--|-0.90--|-0.50--   PRICE, 3 x PT1H, for ever
-    saving        |-----------1-------------|                      SIMPLE, PT3H, priority 5
-    emergency             |-----3-------|                          SIMPLE, PT1H30M, priority 0
-
-    PRICE       | 0.20  | 0.90  | 0.50  | 0.20  | 0.90  | 0.50
-    SIMPLE        |  1    |     3       | 1 |
-                            ^
-    at(17:15) = {PRICE: 0.90, SIMPLE: 3}, and next_change(17:15) = 18:00
-
-The rules are those of OpenADR's documents (3.1.0: User Guide 7.1, 7.3, 7.4, 7.9); where they say
-nothing, the choice is ours:
-
-* An interval's own period goes before its event's. One without start begins when that before it
-  is over, the first when the event's period begins, else when the event is received.
-* A duration that nobody says is none, as in the documents; but with no period at all the interval
-  lasts for ever, and in an event with a duration of its own it lasts as long.
-* The event's `duration` (3.1.0) counts from the first begin: it cuts what is longer, and repeats
-  what is shorter. ``PT0S``, its default, says nothing.
-* Several prices or emissions in one interval share it evenly. Several values of another type are
-  one thing, such as the points of a curve.
-* `randomize_start` moves the first interval and with it all others, by the same time for the same
-  VEN and event; an interval with a `randomize_start` of its own moves anew, with those after it.
-* Who joins late skips ahead: what applies depends on when it is, not on who asks when.
-* Where two events ask for one type of signal, the lower priority number wins; then the newer
-  event (ours). Within one event the interval that began last wins (ours).
-* The time of a program's period is its own span, which does not bound its events.
-"""
+"""What applies when: the events that are known, laid out in time."""
 
 from __future__ import annotations
 
@@ -51,6 +20,18 @@ Received = datetime | Mapping[str, datetime]
 class Timeline:
     """What events ask for at any time: of everybody, with no start randomised, or as one sees it.
 
+    .. code-block:: text
+
+                  16:00   17:00   18:00   19:00   20:00   21:00
+        tariff      |--0.20-|--0.90-|--0.50-|--0.20-|--0.90-|--0.50-   PRICE, 3 x PT1H, for ever
+        saving        |-----------1-----------|                        SIMPLE, PT3H, priority 5
+        emergency             |-----3-----|                            SIMPLE, PT1H30M, priority 0
+
+        PRICE       |  0.20 |  0.90 |  0.50 |  0.20 |  0.90 |  0.50
+        SIMPLE        |   1   |     3     | 1 |
+                              ^
+        at(17:15) = {PRICE: 0.90, SIMPLE: 3}, and next_change(17:15) = 18:00
+
     Parameters
     ----------
     events : iterable of Event
@@ -68,6 +49,26 @@ class Timeline:
     ------
     DataError
         An event starts when it is received, and nobody says when that was.
+
+    Notes
+    -----
+    The rules are those of OpenADR's documents (3.1.0: User Guide 7.1, 7.3, 7.4, 7.9); where they
+    say nothing, the choice is ours:
+
+    * An interval's own period goes before its event's. One without start begins when that before
+      it is over, the first when the event's period begins, else when the event is received.
+    * A duration that nobody says is none, as in the documents; but with no period at all the
+      interval lasts for ever, and in an event with a duration of its own it lasts as long.
+    * The event's `duration` (3.1.0) counts from the first begin: it cuts what is longer, and
+      repeats what is shorter. ``PT0S``, its default, says nothing.
+    * Several prices or emissions in one interval share it evenly. Several values of another type
+      are one thing, such as the points of a curve.
+    * `randomize_start` moves the first interval and with it all others, by the same time for the
+      same VEN and event; an interval with one of its own moves anew, with those after it.
+    * Who joins late skips ahead: what applies depends on when it is, not on who asks when.
+    * Where two events ask for one type of signal, the lower priority number wins; then the newer
+      event (ours). Within one event the interval that began last wins (ours).
+    * The time of a program's period is its own span, which does not bound its events.
 
     Examples
     --------
@@ -142,7 +143,7 @@ class Timeline:
         return answer
 
     def next_change(self, t: datetime) -> datetime | None:
-        """Return an instant before which nothing changes any more after t; None = never.
+        """Return the first instant after t at which the answer may change; None = it never does.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
 """One event laid out in time: cycle after cycle, and what it asks for in between.
 
-The rules stand in `venlab.timeline`.
+`venlab.timeline.Timeline` has the rules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The standard's batches: a cycle from the meters to the VTN's store, five million reports there."""
+"""The standard's batches: a cycle, from the meters to a VTN that holds five million reports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SELECT i, printf('old-%08x/aars/%010d', i * 2654435761 % 4294967296, i), '2023-1
 
 
 def rows() -> Iterator[Row]:
-    """A cycle of the reference fleet and of the full fleet, sampled, kept, sent and acknowledged."""
+    """A cycle of the reference fleet, and of the full fleet: written, kept, sent, acknowledged."""
     for vens, what, bar_s, there in (
         (10, "reference cycle, batched, httpx", 0.1, 0),
         (287, "full fleet batched, 116,412 readings, 5 M reports on both sides", 1.0, THERE),

@@ -146,6 +146,12 @@ BEYOND: dict[str, Callable[[], Event]] = {
     "an interval's own period": lambda: replace(
         PRICES, intervals=(*PRICES.intervals, replace(PRICES.intervals[0], period=Period(T0)))
     ),
+    "an interval's own random start": lambda: replace(
+        PEAK,
+        intervals=(
+            replace(PEAK.intervals[0], period=Period(randomize_start=Duration.parse("PT5M"))),
+        ),
+    ),
     "months": lambda: replace(PRICES, period=Period(T0, Duration(1))),
     "reports": lambda: replace(PEAK, report_descriptors=(ReportDescriptor("USAGE"),)),
 }
