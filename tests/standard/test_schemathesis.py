@@ -190,12 +190,12 @@ def hold(world: World, examples: int) -> int:
 
 def test_a_few_cases(world: World) -> None:
     """No 500, nothing that the document does not say, and nothing of VEN A for anybody else."""
-    assert hold(world, 1) > 90
+    assert hold(world, 2) > 200
 
 
 @pytest.mark.slow
 def test_five_thousand_cases(world: World, record_property: Callable[[str, int], None]) -> None:
     """The same, in the number that the project promises."""
-    cases = hold(world, 5000 // (2 * 2 * 30) + 1)
+    cases = hold(world, 45)
     record_property("cases", cases)
     assert cases >= 5000
