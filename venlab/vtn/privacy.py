@@ -170,7 +170,7 @@ def with_metadata(
     Examples
     --------
     >>> with_metadata(b'{"venName":"Aars"}', "v", ("t", "t"), "VEN", None)[:46]
-    b'{"venName":"Aars","id":"v","createdDateTime":"t'
+    b'{"venName":"Aars","id":"v","createdDateTime":"'
     """
     created, changed = times
     tail = f',"id":"{object_id}","createdDateTime":"{created}","modificationDateTime":"{changed}"'
