@@ -95,8 +95,9 @@ class Exchange:
         answer = await self._send_as(token, purpose, call, ven)
         if answer.status not in (401, 403):
             return answer
+        refused = 401 if answer.status == self.dialect.stranger else answer.status
         try:
-            new = await self._tokens.instead_of(token, answer.status, self._renew)
+            new = await self._tokens.instead_of(token, refused, self._renew)
         except Refused as error:  # the VTN does not know the VEN any more, or renews no tokens
             return Answer(404, {}, str(error).encode()) if error.status == 404 else answer
         if new is None:
