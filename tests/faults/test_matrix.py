@@ -47,7 +47,7 @@ IN_THE_STANDARD = (
 async def test_the_standard_s_batches(
     row: matrix.Row, dialect: str, tmp_path: Path, like: Results
 ) -> None:
-    """What is delicate there: batches stored unanswered, a client's token, an event that is gone."""
+    """Delicate there: batches stored unanswered, a client's token, an event that is gone."""
     await exact(replace(row, dialect=dialect), tmp_path, like)
 
 
