@@ -556,7 +556,7 @@ async def test_a_ven_that_the_vtn_knows_no_more() -> None:
             assert answer.status == 404
             assert "there is no VEN v1" in client.dialect.explain(answer.body)
         assert flat.renewed == 1
-        client.forget(VEN.id)
+        client.forget(VEN)
         flat.good = "own1"
         await client.register_ven("Aars", "aars")
         assert (await client.post_report(VEN, b"{}")).status == 201
@@ -569,7 +569,7 @@ async def test_a_ven_that_is_forgotten_speaks_with_the_fleets_token() -> None:
     flat = Flat()
 
     async def work(client: Client, _: World) -> None:
-        client.forget(VEN.id)
+        client.forget(VEN)
         flat.good = "fleet"
         assert (await client.post_report(VEN, b"{}")).status == 201
 
@@ -751,7 +751,7 @@ async def test_a_vens_token_that_the_vtn_ended_or_lost(serve: Callable[..., Serv
         server.ended()
         serve("another.sqlite", "--port", str(server.ready["port"]))
         assert await posted(ven, "run/c") == 404
-        client.forget(ven.id)
+        client.forget(ven)
         ven = await client.register_ven("Aars", "aars")
         await client.register_resource(ven, house)
         assert await posted(ven, "run/c") == 201

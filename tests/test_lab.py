@@ -352,13 +352,16 @@ async def test_an_event_is_seen_answered_and_noted_once(tmp_path: Path) -> None:
         await lab.register()
         (program,) = await lab.client.programs()
         begin, end = vl.parse_time("2023-11-30T17:00"), vl.parse_time("2023-11-30T19:00")
-        event = await lab.client.create_event(Event("", "peak", program.id, begin, end))
+        wish = Event.between(begin, end, name="peak", program_id=program.id)
+        event = await lab.client.create_event(wish)
         await lab.run()
         (ven,) = lab.roster.vens
         assert await lab.client.responses(event) == {ven.id: "notParticipating"}
         await lab.client.change_event(replace(event, name="higher peak"))
         assert [e.version for e in await lab.client.events()] == [1]
     assert lab.results.events[["step", "name", "version"]].to_numpy().tolist() == [[0, "peak", 0]]
+    times = lab.results.events[["start", "end"]].to_numpy().tolist()
+    assert times == [[begin.isoformat(), end.isoformat()]]
     asked = lab.results.requests["purpose"].value_counts()
     assert asked["respond"] == 1
 

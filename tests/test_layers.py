@@ -18,11 +18,12 @@ PACKAGE = Path(__file__).parents[1] / "venlab"
 LAYERS = """
     errors secret platforms
     clock calendar durations model draws tasks runlog urls faults ratewatch
+    settings
     config
-    wire profiles timeline tables
-    fleet response prices transport fasttransport retry pace
-    simulator report auth client runfile outbox latency circuit sender vtn
-    delivery baselines embedded roster eventwatch resume
+    wire profiles timeline track tables
+    fleet response prices transport fasttransport retry pace paging
+    simulator auth credentials exchange client report runfile outbox latency circuit sender vtn
+    delivery baselines embedded roster eventwatch resume outside
     runreader results audit player opening link
     lab
     canvas recovery plots exercises crash
@@ -47,7 +48,17 @@ ONLY_IN = {
 # Libraries that come as a part of one that pyproject.toml names.
 PARTS = {"IPython", "starlette", "pydantic", "pydantic_core", "jupyter_client", "nbformat"}
 
-CORE = ["fleet", "simulator", "report", "client", "runfile", "outbox", "sender", "delivery"]
+CORE = [
+    "fleet",
+    "simulator",
+    "report",
+    "client",
+    "exchange",
+    "runfile",
+    "outbox",
+    "sender",
+    "delivery",
+]
 CORE += ["player", "lab"]
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 
@@ -146,16 +157,18 @@ def test_a_module_is_split_past_400_lines(path: Path) -> None:
 
 
 def test_the_package_is_thin() -> None:
-    """The core path stays under 2,000 lines of code, the lab under 6,700.
+    """The core path stays under 2,200 lines of code, the lab under 8,200.
 
     Delivery that survives (retry, circuit, rate, tokens, resume, recovery) took what a first
-    budget of 6,000 had left for the standard's dialects and for demand response.
+    budget of 6,000 had left for the standard's dialects and for demand response; what an event
+    means in time is the first piece of those.
     The embedded VTN, a server of its own that the lab never imports, with what it can be told to
-    do wrong, stays under 2,400.
+    do wrong, stays under 2,400. Finding what is there before it is made, as OpenADR 3 wants it,
+    took the core over its first 2,000.
     """
     server = [path for path in MODULES if part(dotted(path)) in ("vtn", "faults")]
-    assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2000
-    assert sum(code_lines(path) for path in MODULES if path not in server) < 6700
+    assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2200
+    assert sum(code_lines(path) for path in MODULES if path not in server) < 8200
     assert sum(map(code_lines, server)) < 2400
 
 

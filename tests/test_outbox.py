@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
@@ -15,6 +16,7 @@ import pytest
 
 from venlab import runfile
 from venlab.errors import StoreError
+from venlab.model import Event, Interval
 from venlab.outbox import Outbox
 from venlab.runfile import Attempt, Counts, Frozen, ReadingRow, Settled, TickRow
 
@@ -48,6 +50,15 @@ async def test_a_reading_becomes_a_delivery_and_is_acknowledged(outbox: Outbox) 
         [Settled(taken[0].id, "acknowledged", 201), Settled(taken[1].id, "rejected", 422)]
     )
     assert await outbox.counts() == Counts(acknowledged=1, rejected=1)
+
+
+async def test_an_event_without_begin_or_end(outbox: Outbox) -> None:
+    """One for everybody, always: it begins at the step at which it is known, and has no end."""
+    at = datetime(2023, 11, 30, 15, tzinfo=UTC)
+    outbox.note_event(3, at, Event("e", "rest", "p", version=2, intervals=(Interval(0),)))
+    rows = outbox._tell(lambda c: c.execute("SELECT * FROM events_applied").fetchall())
+    assert rows.result(5) == [(3, "e", "rest", 2, "2023-11-30T15:00:00+00:00", None, 0)]
+    assert await outbox.events_applied() == [("e", 2)]
 
 
 async def test_the_oldest_cycle_goes_first_and_alone(outbox: Outbox) -> None:

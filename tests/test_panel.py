@@ -14,7 +14,8 @@ import pytest
 import venlab as vl
 from venlab import panel
 from venlab.clock import Clock
-from venlab.model import Event, Signal
+from venlab.durations import FOR_EVER
+from venlab.model import Event, Interval, Period, Signal
 from venlab.player import Status
 
 START = datetime(2023, 11, 30, 15, tzinfo=UTC)  # 16:00 in Copenhagen
@@ -198,8 +199,10 @@ def test_the_day_the_clock_goes_back() -> None:
 def test_names_of_others_are_text() -> None:
     """What a VTN or a person named cannot become markup."""
     signal = Signal("SIMPLE", (2.0,))
-    peak = Event("1", "<b>peak</b>", "p", START, START + timedelta(hours=2), 3, False, signal)
-    gone = replace(peak, name="gone", cancelled=True, end=START + timedelta(days=1), signal=None)
+    peak = Event.between(START, START + timedelta(hours=2), signal, name="<b>peak</b>")
+    peak = replace(peak, id="1", version=3)
+    gone = Event.between(START, START + timedelta(days=1), name="gone")
+    gone = replace(gone, id="2", cancelled=True)
     status = replace(RUNNING, events=(peak, gone), problem="<script>")
     page = panel.page(lab_at(), status, "")
     assert "<b>" not in page
@@ -208,6 +211,18 @@ def test_names_of_others_are_text() -> None:
     assert "Thu 30 Nov 16:00–18:00\n<b>peak</b>\nSIMPLE 2\nversion 3" in text
     assert text.index("gone\n") < text.index("<b>peak</b>")
     assert "Thu 30 Nov 16:00–Fri 01 Dec 16:00" in text
+
+
+def test_events_without_an_end_or_a_value() -> None:
+    """For ever has no last hour; who starts when it is received has no first; words are words."""
+    alert = Event.between(START, START, Signal("ALERT_FIRE", ("<run>",)), name="smoke")
+    endless = replace(alert, period=Period(START, FOR_EVER))
+    quiet = replace(alert, intervals=(Interval(0, (Signal("CURVE", ()),)),), period=Period())
+    status = replace(RUNNING, events=(replace(quiet, intervals=()), quiet, endless))
+    text = words(panel.events(status)).split("\n")
+    assert text[1:5] == ["Thu 30 Nov 16:00–", "smoke", "ALERT_FIRE <run>", "version 0"]
+    assert text[5:8] == ["when received", "smoke", "CURVE"]
+    assert text[9:12] == ["when received", "smoke", "version 0"]
 
 
 def test_a_cell_for_each_ven() -> None:

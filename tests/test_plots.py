@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +15,9 @@ from matplotlib.figure import Figure
 import venlab as vl
 from venlab import plots
 from venlab.clock import Agenda, Kind
+from venlab.durations import FOR_EVER
 from venlab.fleet import END_USES
+from venlab.model import Period
 
 DAY = pd.date_range("2023-11-30", periods=96, freq="15min", tz="Europe/Copenhagen")
 USES = pd.DataFrame(np.ones((96, 6)), DAY, list(END_USES))
@@ -26,8 +29,8 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "agenda": lambda: plots.agenda(Agenda({Kind.SIMULATE: 30, Kind.SAMPLE: 15}, 60).ticks()),
     "lateness": lambda: plots.lateness({"sleep": [0.0, 9.0], "deadline": [0.0, 1.0]}),
 }
-EVENT = vl.Event(
-    "", "peak", "", vl.parse_time("2023-11-30T17:00"), vl.parse_time("2023-11-30T19:00")
+EVENT = vl.Event.between(
+    vl.parse_time("2023-11-30T17:00"), vl.parse_time("2023-11-30T19:00"), name="peak"
 )
 
 
@@ -75,6 +78,17 @@ def test_an_event_is_shaded_over_its_local_hours() -> None:
     left, _ = axes.get_xlim()
     assert shade.get_x() - left == pytest.approx(17 / 24)
     assert shade.get_width() == pytest.approx(2 / 24)
+
+
+def test_events_without_begin_or_end() -> None:
+    """What never ends is shaded to the edge; what begins when it is received is nowhere yet."""
+    endless = replace(EVENT, period=Period(EVENT.period and EVENT.period.start, FOR_EVER))
+    (axes,) = plots.end_uses(USES, "power", [endless, replace(EVENT, period=None)]).axes
+    (shade,) = [p for p in axes.patches if "peak" in str(p.get_label())]
+    left, right = axes.get_xlim()
+    assert right - left == pytest.approx(1)
+    assert shade.get_x() - left == pytest.approx(17 / 24)
+    assert shade.get_x() + shade.get_width() > right
 
 
 def test_coincidence_by_hand() -> None:

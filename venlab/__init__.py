@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from venlab.results import Results
     from venlab.secret import Secret
     from venlab.simulator import Meter, Simulator
+    from venlab.timeline import Timeline
     from venlab.transport import HttpxTransport
     from venlab.wire import dialect
 
@@ -50,6 +51,7 @@ __all__ = [
     "Secret",
     "Signal",
     "Simulator",
+    "Timeline",
     "VenlabError",
     "check",
     "crashed",
@@ -79,6 +81,7 @@ _HOME = {
     "Secret": "secret",
     "Signal": "model",
     "Simulator": "simulator",
+    "Timeline": "timeline",
     "VenlabError": "errors",
     "check": "exercises",
     "crashed": "crash",

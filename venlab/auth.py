@@ -16,13 +16,12 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from venlab.config import LabConfig
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, VenlabError
 from venlab.secret import SENDABLE, Secret
 from venlab.transport import Answer, HttpxTransport, Transport
 from venlab.urls import checked_url
 
-__all__ = ["FLEET", "ClientCredentials", "Headers", "Token", "Tokens", "credential_of"]
+__all__ = ["FLEET", "ClientCredentials", "Headers", "Token", "Tokens"]
 
 FLEET = ""  # instead of a VEN's id: who speaks for all
 MARGIN_S = 30.0  # how long before its end a token is renewed, at most a tenth of its life
@@ -78,6 +77,10 @@ class Tokens:
         """Keep a token that was given without being asked for."""
         self._held[speaker] = Token(speaker, secret)
         self._failed.pop(speaker, None)
+
+    def expect(self, speaker: str) -> None:
+        """Let a speaker's first token be asked for before it is used."""
+        self._held.setdefault(speaker, Token(speaker, Secret(""), -math.inf, -math.inf))
 
     def forget(self, speaker: str) -> None:
         """Forget a VEN's token: from now on the fleet's is sent for it."""
@@ -255,6 +258,12 @@ class ClientCredentials:
         self._transport = transport(origin, in_flight=1, timeout_s=timeout_s)
         self._id, self._secret, self._scope, self._style = client_id, secret, scope, style
 
+    def of(self, client_id: str, secret: Secret | None = None) -> ClientCredentials:
+        """Return another client's credential, at the same token server and connection."""
+        other = copy(self)
+        other._id, other._secret = client_id, secret or self._secret
+        return other
+
     async def ask(self) -> Answer:
         """Ask for a token and return the answer, whatever it says; NoAnswer if none came."""
         headers = Headers({"content-type": "application/x-www-form-urlencoded"})
@@ -325,20 +334,3 @@ class ClientCredentials:
         for secret in (plain, quote_plus(plain), self._basic()):
             words = words.replace(secret, "***")
         return words
-
-
-def credential_of(
-    config: LabConfig, transport: Callable[..., Transport]
-) -> Secret | ClientCredentials:
-    """Return the fleet's credential that the settings name: a token, or who gives tokens."""
-    if not config.token_url:
-        return config.token
-    return ClientCredentials(
-        config.token_url,
-        config.client_id,
-        config.client_secret,
-        scope=config.scope,
-        style=config.auth_style,
-        transport=transport,
-        timeout_s=config.timeout_s,
-    )

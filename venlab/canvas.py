@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ import numpy as np
 from venlab.calendar import TZ
 from venlab.model import Event
 from venlab.results import Results
+from venlab.track import lifespan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,13 +62,14 @@ def new_figure(
 
 
 def shade(axes: Axes, event: Event) -> None:
-    """Shade the time of an event, in one way everywhere."""
+    """Shade the time of an event, in one way everywhere; limit the axis after that."""
     from matplotlib.dates import date2num
 
     zone = ZoneInfo(TZ)
-    begin, end = (t.astimezone(zone).replace(tzinfo=None) for t in (event.start, event.end))
-    label = f"event: {event.name}"
-    axes.axvspan(date2num(begin), date2num(end), color="black", alpha=0.15, lw=0, label=label)
+    begin, end = (t and t.astimezone(zone).replace(tzinfo=None) for t in lifespan(event))
+    if begin:
+        span = date2num(begin), date2num(end or datetime.max)
+        axes.axvspan(*span, color="black", alpha=0.15, lw=0, label=f"event: {event.name}")
 
 
 def edges(starts: Any) -> Any:

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import math
-import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-from venlab.auth import FLEET, ClientCredentials, Given, Headers, Token, Tokens
-from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
+from venlab.auth import FLEET, ClientCredentials
+from venlab.errors import AccessDenied, NotAVtn, Refused, VtnError
+from venlab.exchange import Exchange
 from venlab.model import Event, Program, Resource, Status, Ven
-from venlab.retry import asked_wait_s
 from venlab.runfile import Attempt
-from venlab.secret import SENDABLE, Secret
+from venlab.secret import Secret
 from venlab.transport import Answer, Transport
-from venlab.wire import Call, Dialect, Heard, Registered
+from venlab.wire import (
+    Address,
+    Call,
+    Dialect,
+    Heard,
+    LoadName,
+    Page,
+    Registered,
+    ReportWriter,
+)
 
 __all__ = ["Client"]
 
-T = TypeVar("T")
-PAGE = 1000
-MOST_ITEMS = 1_000_000  # in a list; the full fleet has 19,402 resources
-HEARD_PAGE = 5000
 
-
-class Client:
+class Client(Exchange):
     """What a fleet says to its VTN.
 
     Parameters
@@ -36,6 +37,8 @@ class Client:
         Which JSON the VTN speaks.
     credential : Secret or ClientCredentials, optional
         Bearer token, or who gives it, for what no VEN's own token is there for.
+    of_ven : callable, optional
+        Who gives tokens to the VEN of that client name, where each asks for its own.
     note : callable, optional
         Called with each `Attempt`.
     now : callable, optional
@@ -53,6 +56,8 @@ class Client:
     refuses_repeated_names : bool
         Whether the VTN says of itself that no report's name is taken twice: then each report is
         there exactly once, whatever the network does.
+    address : Address, optional
+        What reports are about, once `find_address` has found it.
 
     Examples
     --------
@@ -67,22 +72,13 @@ class Client:
         dialect: Dialect,
         credential: Secret | ClientCredentials | None = None,
         note: Callable[[Attempt], None] = lambda _: None,
+        *,
         now: Callable[[], float] = time.time,
+        of_ven: Callable[[str], ClientCredentials] | None = None,
     ) -> None:
-        self.dialect = dialect
-        self._transport = transport
-        self._source = credential if isinstance(credential, ClientCredentials) else None
-        fixed = None if isinstance(credential, ClientCredentials) else _sendable(credential)
-        self._tokens = Tokens(fixed, now)
-        self._note = note
+        super().__init__(transport, dialect, credential, note, now=now, of_ven=of_ven)
         self.refuses_repeated_names = False
-
-    async def close(self) -> None:
-        """Close the connections of the running loop."""
-        await self._tokens.close()
-        await self._transport.close()
-        if self._source:
-            await self._source.close()
+        self.address: Address | None = None
 
     async def greet(self) -> str:
         """Find out whether a VTN of this dialect is there; its own word for how it is.
@@ -108,20 +104,72 @@ class Client:
 
     async def register_ven(self, name: str, client_name: str) -> Ven:
         """Register a VEN, or find the one that has the name."""
-        call = self.dialect.register_ven(name, client_name)
-        registered = await self._ask("register ven", call, ven=name)
+        own = self._of_ven is not None
+        speaker = client_name if own else FLEET
+        if own:
+            self._tokens.expect(speaker)
+        call = self.dialect.register_ven(name, client_name, speaks=own)
+
+        async def find() -> str | None:
+            def page_at(skip: int, limit: int) -> Call[list[Ven]]:
+                return self.dialect.vens(name, skip, limit)
+
+            found = await self._pages("look for ven", page_at, lambda v: v.id, speaker)
+            return next((ven.id for ven in found if ven.name == name), None)
+
+        registered = await self._found_or_made("register ven", find, call, name, speaker)
         if registered.token:
             self._tokens.keep(registered.id, registered.token)
         return Ven(registered.id, name, client_name)
 
-    def forget(self, ven_id: str) -> None:
+    def forget(self, ven: Ven) -> None:
         """Forget a VEN's token, where the VTN knows the VEN no more: before it registers again."""
-        self._tokens.forget(ven_id)
+        self._tokens.forget(self._speaker(ven))
+
+    async def resources_of(self, ven: Ven) -> dict[str, str]:
+        """Return the ids of what stands behind a VEN, by name; what a VTN tells at registration.
+
+        Nothing where it does: then there is no need to ask before.
+        """
+        if self.dialect.tells_id_of_same_name:
+            return {}
+
+        def page_at(skip: int, limit: int) -> Call[list[Resource]]:
+            return self.dialect.resources_of(ven, skip, limit)
+
+        speaker = self._speaker(ven)
+        found = await self._pages("list resources", page_at, lambda r: r.id, speaker)
+        return {resource.name: resource.id for resource in found}
 
     async def register_resource(self, ven: Ven, resource: Resource) -> Registered:
         """Register a resource, or find the one that has the name behind that VEN."""
-        call = self.dialect.register_resource(resource)
-        return await self._ask("register resource", call, ven=ven.name, speaker=ven.id)
+        call = self.dialect.register_resource(ven, resource, speaks=self._of_ven is not None)
+        try:
+            return await self._ask("register resource", call, ven.name, self._speaker(ven))
+        except Refused as error:
+            if error.status == 409 and (held := (await self.resources_of(ven)).get(resource.name)):
+                return Registered(held, is_new=False)
+            raise
+
+    async def _found_or_made(
+        self,
+        purpose: str,
+        find: Callable[[], Awaitable[str | None]],
+        call: Call[Registered],
+        ven: str,
+        speaker: str,
+    ) -> Registered:
+        """Look for what has the name; where there is none make it, unless somebody just did."""
+        if self.dialect.tells_id_of_same_name:
+            return await self._ask(purpose, call, ven, speaker)
+        if held := await find():
+            return Registered(held, is_new=False)
+        try:
+            return await self._ask(purpose, call, ven, speaker)
+        except Refused as error:
+            if error.status != 409 or not (held := await find()):
+                raise
+            return Registered(held, is_new=False)
 
     async def resources(self) -> list[Resource]:
         """List all resources that the credential may see, with their status."""
@@ -137,7 +185,59 @@ class Client:
 
     async def create_program(self, name: str) -> Program:
         """Create a program, or find the one that has the name."""
+        if not self.dialect.tells_id_of_same_name:
+            for program in await self.programs():
+                if program.name == name:
+                    return program
         return await self._ask("create program", self.dialect.create_program(name))
+
+    async def find_address(self, name: str, program: str) -> None:
+        """Find the event of that name or id that reports are to be about, or make one.
+
+        Nothing is done where a report needs no event.
+
+        Parameters
+        ----------
+        name : str
+            Of the event; a new one asks for nothing but reports.
+        program : str
+            Name of the program that a new one belongs to; it is made too if need be.
+        """
+        if not self.can("address"):
+            return
+        found = await self._pages("list events", self.dialect.addresses, lambda a: a.event_id)
+        held = [event for event in found if name in (event.name, event.event_id)]
+        if held:
+            self.address = held[0]
+            return
+        try:
+            there = await self.create_program(program)
+            call = self.dialect.open_address(there.id, name)
+            self.address = await self._ask("create event", call)
+        except AccessDenied as error:
+            problem = f"there is no event {name!r} to report on: {error.problem}"
+            remedy = "name one that is there in report_event, or use a credential of business logic"
+            raise AccessDenied(problem, remedy, status=error.status) from None
+
+    async def address_is_lost(self) -> bool:
+        """Tell whether the event that reports are about is gone; False where they need none."""
+        if self.address is None:
+            return False
+        try:
+            await self._ask("show event", self.dialect.event(self.address.event_id))
+        except Refused as error:
+            return error.status == 404
+        except VtnError:
+            pass
+        return False
+
+    def writer(self, ven: Ven, loads: Sequence[LoadName], run_id: str) -> ReportWriter:
+        """Return what writes a VEN's reports."""
+        return self.dialect.writer(ven, loads, run_id, self.address)
+
+    def readdress(self, body: bytes, ven: Ven) -> bytes:
+        """Return a frozen report for a VEN and an event that were made again, with other ids."""
+        return self.dialect.readdress(body, ven, self.address)
 
     async def enrol(self, program: Program, resource_id: str) -> bool:
         """Enrol a resource in a program; False where it was enrolled before."""
@@ -162,7 +262,7 @@ class Client:
     async def respond(self, event: Event, ven: Ven, answer: str) -> None:
         """Answer an event for a VEN: optIn, optOut or notParticipating."""
         call = self.dialect.respond(event.id, ven.id, answer)
-        await self._ask("respond", call, ven=ven.name, speaker=ven.id)
+        await self._ask("respond", call, ven.name, self._speaker(ven))
 
     async def responses(self, event: Event) -> dict[str, str]:
         """List what VENs answered to an event, by their id."""
@@ -180,124 +280,30 @@ class Client:
         the token of: `forget` that VEN and register it again. Raises NoAnswer only.
         """
         try:
-            return await self._send("report", self.dialect.post_report(body), ven.name, ven.id)
+            call = self.dialect.post_report(body)
+            return await self._send("report", call, ven.name, self._speaker(ven))
         except (AccessDenied, NotAVtn) as error:
             return Answer(401, {}, str(error).encode())
 
     async def holds(self, name: str) -> bool:
         """Tell whether the VTN holds a report of this name, where it can say."""
+
+        def page_at(place: str) -> Call[Page[str]]:
+            return self.dialect.holds(name, self.address, place, self.dialect.page)
+
         try:
-            return await self._ask("look for a report", self.dialect.holds(name))
+            async for names in self._walk("look for a report", page_at):
+                if name in names:
+                    return True
         except (Refused, NotAVtn):
-            return False
+            pass
+        return False
 
     async def heard(self, run_id: str) -> AsyncGenerator[list[Heard]]:
         """Read back, page by page, what the VTN holds of a run."""
-        after = ""
-        while True:
-            call = self.dialect.heard(run_id, after, HEARD_PAGE)
-            page = await self._ask("read back", call)
-            # A VTN that pages its own way may repeat itself; names tell, and end the walk.
-            page = [report for report in page if report.name > after]
-            if not page:
-                return
-            after = max(report.name for report in page)
+
+        def page_at(place: str) -> Call[Page[Heard]]:
+            return self.dialect.heard(run_id, self.address, place, self.dialect.page_of_reports)
+
+        async for page in self._walk("read back", page_at):
             yield page
-
-    async def _pages(
-        self, purpose: str, page_at: Callable[[int, int], Call[list[T]]], key: Callable[[T], str]
-    ) -> list[T]:
-        """Collect all pages, in whatever order and however often the VTN lists an item."""
-        found: dict[str, T] = {}
-        skip = 0
-        while True:
-            page = await self._ask(purpose, page_at(skip, PAGE))
-            known = len(found)
-            found.update((key(item), item) for item in page)
-            if len(found) == known or len(page) < PAGE:
-                return list(found.values())
-            skip += len(page)
-            if skip > MOST_ITEMS:
-                raise NotAVtn(f"to {purpose} never ends: {skip:,} and more", "check vtn_url")
-
-    async def _ask(self, purpose: str, call: Call[T], ven: str = "", speaker: str = "") -> T:
-        """Send a call and read its answer; an answer we cannot use is an error."""
-        answer = await self._send(purpose, call, ven, speaker)
-        if not call.takes(answer.status):
-            raise self._refusal(purpose, answer)
-        try:
-            return call.read(answer.status, answer.body)
-        except (ValueError, ArithmeticError, RecursionError) as error:
-            raise NotAVtn(
-                f"the answer to {call.method} {call.path.partition('?')[0]} "
-                f"(status {answer.status}) is not what a VTN says: {error}",
-                "check vtn_url and dialect",
-            ) from None
-
-    async def _send(self, purpose: str, call: Call[T], ven: str, speaker: str) -> Answer:
-        """Send a call; if its token is refused and can be renewed, once more with the new one."""
-        token = await self._tokens.at_hand(speaker, self._renew)
-        answer = await self._send_as(token, purpose, call, ven)
-        if answer.status not in (401, 403):
-            return answer
-        try:
-            new = await self._tokens.instead_of(token, answer.status, self._renew)
-        except Refused as error:  # the VTN does not know the VEN any more, or renews no tokens
-            return Answer(404, {}, str(error).encode()) if error.status == 404 else answer
-        if new is None:
-            return answer
-        answer = await self._send_as(new, purpose, call, ven)
-        if answer.status in (401, 403):
-            self._tokens.in_vain(new)
-        return answer
-
-    async def _send_as(self, token: Token, purpose: str, call: Call[T], ven: str) -> Answer:
-        headers = Headers({"content-type": "application/json"} if call.body else {})
-        if token.secret:
-            headers["authorization"] = f"Bearer {token.secret.reveal()}"
-        sending = self._transport.send(call.method, call.path, call.body, headers)
-        answer = await self._noted(sending, purpose, ven, len(call.body))
-        return answer if call.takes(answer.status) else answer.hiding(token.secret.reveal())
-
-    async def _renew(self, speaker: str) -> Given:
-        if speaker == FLEET and self._source:
-            return self._source.read(await self._noted(self._source.ask(), "get token"))
-        return await self._ask("renew token", self.dialect.renew_token(speaker)), math.inf
-
-    async def _noted(
-        self, sending: Awaitable[Answer], purpose: str, ven: str = "", size: int = 0
-    ) -> Answer:
-        began, status, problem = time.perf_counter(), None, ""
-        try:
-            answer = await sending
-            status = answer.status
-        except NoAnswer as error:
-            problem = error.problem
-            raise
-        finally:
-            latency_ms = (time.perf_counter() - began) * 1000
-            self._note(Attempt(time.time(), purpose, ven, status, latency_ms, size, problem))
-        return answer
-
-    def _refusal(self, purpose: str, answer: Answer) -> VtnError:
-        words = self.dialect.explain(answer.body)
-        said = f"the VTN refuses to {purpose}: {answer.status} {words}".rstrip()
-        if answer.status in (401, 403):
-            token = "name its token in the environment variable VENLAB_TOKEN"
-            remedy = self._source.remedy if self._source else token
-            return AccessDenied(said, remedy, status=answer.status)
-        if 300 <= answer.status < 400:
-            remedy = "redirects are not followed: name the VTN itself in vtn_url"
-            return NotAVtn(said, remedy, status=answer.status)
-        if answer.may_heal:
-            asked_s = asked_wait_s(answer)
-            return NoAnswer(said, "try again later", status=answer.status, retry_after_s=asked_s)
-        return Refused(said, status=answer.status)
-
-
-def _sendable(token: Secret | None) -> Secret:
-    """Return a token that fits in a header."""
-    if token and not re.fullmatch(SENDABLE, token.reveal()):
-        problem = "the VTN's token holds a space, a line break or a character that is not ASCII"
-        raise ConfigError(problem, "see what the environment variable VENLAB_TOKEN holds")
-    return token or Secret("")

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from venlab import calendar
 from venlab.errors import ConfigError, DataError
 from venlab.faults import Faults
 from venlab.platforms import data_dir
 from venlab.secret import Secret
+from venlab.settings import LONGEST_S, Value, allowed, interval, problem, setting
 from venlab.urls import checked_url
 
 __all__ = [
@@ -30,33 +31,10 @@ __all__ = [
 ]
 
 SECRETS = {"token": "VENLAB_TOKEN", "client_secret": "VENLAB_CLIENT_SECRET"}  # and where they are
+DIALECTS = ("flat", "3.0.1", "3.1.0")
 TOML_VARIABLE = "VENLAB_TOML"
 QUARTER_S = 900  # what the load profiles are made of
-LONGEST_S = 86_400.0
 LONGEST_H = 1e6  # a date has an end, and a century is enough
-Value = bool | int | float | str
-
-
-def _setting(
-    default: Value,
-    section: str,
-    meaning: str,
-    *,
-    low: float = -math.inf,
-    high: float = math.inf,
-    above: float = -math.inf,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """Declare one setting: `low` and `high` belong to its range, `above` does not."""
-    limits = {"low": low, "high": high, "above": above, "choices": choices}
-    return dataclasses.field(
-        default=default, metadata={"section": section, "meaning": meaning, **limits}
-    )
-
-
-def _interval(default_s: float, meaning: str) -> Any:
-    """Declare how often something is done: the agenda counts in µs, and a run has an end."""
-    return _setting(default_s, "schedule", meaning, low=0.001, high=LONGEST_S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,70 +55,80 @@ class LabConfig:
     7.5
     """
 
-    vens: int = _setting(10, "fleet", "VENs that take part, at most", low=1, high=287)
-    fleet_csv: str = _setting("", "fleet", "fleet table to play, empty = the reference fleet")
-    seed: int = _setting(7, "fleet", "seed of fleet and noise", low=0, high=2**32 - 1)
+    vens: int = setting(10, "fleet", "VENs that take part, at most", low=1, high=287)
+    fleet_csv: str = setting("", "fleet", "fleet table to play, empty = the reference fleet")
+    seed: int = setting(7, "fleet", "seed of fleet and noise", low=0, high=2**32 - 1)
 
-    start: str = _setting(
+    start: str = setting(
         "2023-11-30T16:00", "simulation", "simulated start, Copenhagen time unless zoned"
     )
-    simulated_hours: float = _setting(
+    simulated_hours: float = setting(
         3.0, "simulation", "length [simulated h]", above=0, high=LONGEST_H
     )
-    step_min: float = _setting(
+    step_min: float = setting(
         15.0, "simulation", "one advance of the simulation [simulated min]", above=0, high=1440
     )
-    realtime: bool = _setting(
+    realtime: bool = setting(
         False, "simulation", "start now, one step = one simulate interval: for VTNs of true time"
     )
 
-    speed: float = _setting(math.inf, "schedule", "schedule seconds per wall second", above=0)
-    simulate_every_s: float = _interval(30.0, "simulate interval [s]")
-    report_every_s: float = _interval(15.0, "report interval [s]")
-    events_every_s: float = _interval(15.0, "event poll interval [s]")
-    status_every_s: float = _interval(300.0, "resource status interval [s]")
-    heartbeat_every_s: float = _interval(300.0, "heartbeat interval [s]")
+    speed: float = setting(math.inf, "schedule", "schedule seconds per wall second", above=0)
+    simulate_every_s: float = interval(30.0, "simulate interval [s]")
+    report_every_s: float = interval(15.0, "report interval [s]")
+    events_every_s: float = interval(15.0, "event poll interval [s]")
+    status_every_s: float = interval(300.0, "resource status interval [s]")
+    heartbeat_every_s: float = interval(300.0, "heartbeat interval [s]")
 
-    vtn_url: str = _setting("", "vtn", "the VTN's base url, empty = the embedded VTN")
-    dialect: str = _setting("flat", "vtn", "which JSON the VTN speaks", choices=("flat",))
-    transport: str = _setting(
-        "httpx", "vtn", "what carries the requests", choices=("httpx", "fast")
-    )
-    in_flight: int = _setting(8, "vtn", "requests at the same time", low=1, high=64)
-    timeout_s: float = _setting(
+    vtn_url: str = setting("", "vtn", "the VTN's base url, empty = the embedded VTN")
+    dialect: str = setting("flat", "vtn", "which JSON the VTN speaks", choices=(*DIALECTS, "auto"))
+    transport: str = setting("httpx", "vtn", "what carries the requests", choices=("httpx", "fast"))
+    in_flight: int = setting(8, "vtn", "requests at the same time", low=1, high=64)
+    timeout_s: float = setting(
         10.0, "vtn", "longest wait for an answer [s]", above=0, high=LONGEST_S
     )
-    rate_per_s: float = _setting(math.inf, "vtn", "requests a second, at most", above=0)
-    allow_writes: bool = _setting(False, "vtn", "may create things on an outside VTN")
-    faults: str = _setting(
+    rate_per_s: float = setting(math.inf, "vtn", "requests a second, at most", above=0)
+    report_event: str = setting(
+        "", "vtn", "event that reports are about, by name or id; empty = one of the lab's own"
+    )
+    allow_writes: bool = setting(False, "vtn", "may create things on an outside VTN")
+    faults: str = setting(
         "", "vtn", "what the embedded VTN does wrong during a run, empty = nothing"
     )
-    token_url: str = _setting("", "vtn", "where OAuth2 gives tokens, empty = VENLAB_TOKEN is one")
-    client_id: str = _setting("", "vtn", "the OAuth2 client; VENLAB_CLIENT_SECRET is its secret")
-    scope: str = _setting("", "vtn", "OAuth2 scopes to ask for, empty = none are named")
-    auth_style: str = _setting(
+    token_url: str = setting("", "vtn", "where OAuth2 gives tokens, empty = VENLAB_TOKEN is one")
+    client_id: str = setting("", "vtn", "the OAuth2 client; VENLAB_CLIENT_SECRET is its secret")
+    scope: str = setting("", "vtn", "OAuth2 scopes to ask for, empty = none are named")
+    ven_credentials: str = setting(
+        "", "vtn", "table of town_id, client_id, client_secret: a credential for each VEN"
+    )
+    auth_style: str = setting(
         "body", "vtn", "how the client's secret is sent", choices=("body", "basic")
     )
 
-    tries: int = _setting(3, "delivery", "attempts before a report waits", low=1, high=10)
-    spread: float = _setting(
+    tries: int = setting(3, "delivery", "attempts before a report waits", low=1, high=10)
+    spread: float = setting(
         0.8, "delivery", "share of the report interval over which VENs are spread", low=0, high=0.95
     )
-    look_before_resend: bool = _setting(
+    look_before_resend: bool = setting(
         True, "delivery", "look for a report that may be there, where a VTN takes names twice"
     )
-    drain_s: float = _setting(
+    drain_s: float = setting(
         30.0, "delivery", "longest wait for the backlog [s]", low=0, high=LONGEST_S
     )
-    durability: str = _setting(
+    batch_bytes: int = setting(
+        1_000_000, "delivery", "longest report [bytes], where one holds many loads", low=2_000
+    )
+    batch_resources: int = setting(
+        10_000, "delivery", "most resources of one report, where it holds many", low=1
+    )
+    durability: str = setting(
         "process", "delivery", "what a reading survives", choices=("process", "power")
     )
-    name_prefix: str = _setting("", "delivery", "put before every VEN's name")
+    name_prefix: str = setting("", "delivery", "put before every VEN's name")
 
-    out_dir: str = _setting("", "run", "the run folder, empty = a new one under runs/")
-    resume: bool = _setting(False, "run", "go on with the run that out_dir holds")
+    out_dir: str = setting("", "run", "the run folder, empty = a new one under runs/")
+    resume: bool = setting(False, "run", "go on with the run that out_dir holds")
 
-    town: str = _setting("Viborg", "lesson", "the town that a lesson looks at, by name or town_id")
+    town: str = setting("Viborg", "lesson", "the town that a lesson looks at, by name or town_id")
 
     token: Secret = dataclasses.field(default_factory=lambda: Secret(""))
     client_secret: Secret = dataclasses.field(default_factory=lambda: Secret(""))
@@ -149,7 +137,7 @@ class LabConfig:
         for name in SECRETS:
             if isinstance(getattr(self, name), str):  # never shown, however it came
                 object.__setattr__(self, name, Secret(getattr(self, name)))
-        problems = [p for s in _settings() if (p := _problem(s, getattr(self, s.name)))]
+        problems = [p for s in _settings() if (p := problem(s, getattr(self, s.name)))]
         problems = problems or list(self._contradictions())
         if problems:
             raise ConfigError("; ".join(problems))
@@ -173,8 +161,10 @@ class LabConfig:
                 checked_url(getattr(self, name) or "http://localhost", name)
             except ConfigError as error:
                 yield str(error)
-        if self.vtn_url and self.token_url and not (self.client_id and self.client_secret):
-            yield "token_url is set: it needs client_id, and the secret in VENLAB_CLIENT_SECRET"
+        named = [name for name in ("token_url", "client_id") if getattr(self, name)]
+        single = self.client_id and self.client_secret
+        if self.vtn_url and named and not (single or self.ven_credentials):
+            yield f"{named[0]} is set: it needs client_id, and the secret in VENLAB_CLIENT_SECRET"
         if self.transport == "httpx" and self.in_flight > 8:
             yield f"in_flight is {self.in_flight}: httpx slows down past 8, use transport = 'fast'"
         try:
@@ -293,51 +283,19 @@ def params(cell: Mapping[str, Any] | None = None, /, **values: Any) -> LabConfig
 
 def describe() -> list[tuple[str, str, str, str]]:
     """Return (section, name, type and range, meaning) of each setting, in order."""
-    return [
-        (s.metadata["section"], s.name, _allowed(s), s.metadata["meaning"]) for s in _settings()
-    ]
+    return [(s.metadata["section"], s.name, allowed(s), s.metadata["meaning"]) for s in _settings()]
 
 
 def check_value(name: str, value: Any) -> str:
     """Return what is wrong with a setting's value, or nothing."""
-    for setting in _settings():
-        if setting.name == name:
-            return _problem(setting, value)
+    for each in _settings():
+        if each.name == name:
+            return problem(each, value)
     return f"unknown setting {name}"
 
 
 def _settings() -> list[dataclasses.Field[Any]]:
     return [f for f in dataclasses.fields(LabConfig) if f.metadata]
-
-
-def _type_of(setting: dataclasses.Field[Any]) -> type:
-    kind = get_type_hints(LabConfig)[setting.name]
-    assert isinstance(kind, type)
-    return kind
-
-
-def _allowed(setting: dataclasses.Field[Any]) -> str:
-    m, kind = setting.metadata, _type_of(setting).__name__
-    if m["choices"]:
-        return "one of " + ", ".join(repr(c) for c in m["choices"])
-    if m["above"] > -math.inf:
-        return f"{kind} above {m['above']:g}" + (
-            f", at most {m['high']:g}" if m["high"] < math.inf else ""
-        )
-    if m["high"] < math.inf:
-        return f"{kind} from {m['low']:g} to {m['high']:g}"
-    return f"{kind} of at least {m['low']:g}" if m["low"] > -math.inf else kind
-
-
-def _problem(setting: dataclasses.Field[Any], value: Any) -> str:
-    """Return what is wrong with a value, with what is allowed; empty if nothing."""
-    kind, m = _type_of(setting), setting.metadata
-    fits = type(value) is kind or (kind is float and type(value) is int)
-    if fits and kind in (int, float):
-        fits = m["low"] <= value <= m["high"] and value > m["above"]
-    if fits and m["choices"]:
-        fits = value in m["choices"]
-    return "" if fits else f"{setting.name} is {value!r}, allowed is {_allowed(setting)}"
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -377,20 +335,20 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _checked_toml(file: str, sections: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a parsed file; one error names all that is wrong with it."""
     home: dict[str, list[dataclasses.Field[Any]]] = {}
-    for setting in _settings():
-        home.setdefault(setting.metadata["section"], []).append(setting)
+    for each in _settings():
+        home.setdefault(each.metadata["section"], []).append(each)
     problems, values = [], {}
     for section, content in sections.items():
         if section not in home or not isinstance(content, dict):
             problems.append(_unknown(f"[{section}]", (f"[{s}]" for s in home), "section"))
             continue
-        allowed = {s.name: s for s in home[section]}
+        here = {s.name: s for s in home[section]}
         for key, value in content.items():
-            if key not in allowed:
-                hint = _unknown(key, allowed, f"key in [{section}]:")
-                problems.append(f"{hint}; allowed are {', '.join(allowed)}")
-            elif problem := _problem(allowed[key], value):
-                problems.append(problem)
+            if key not in here:
+                hint = _unknown(key, here, f"key in [{section}]:")
+                problems.append(f"{hint}; allowed are {', '.join(here)}")
+            elif wrong := problem(here[key], value):
+                problems.append(wrong)
             else:
                 values[key] = value
     if problems:

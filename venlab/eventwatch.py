@@ -55,6 +55,8 @@ class EventWatch:
 
 async def _answer(client: Client, event: Event, ven: Ven) -> None:
     """Say that the loads of this fleet do not react to events; an answer may be unwanted."""
+    if not client.can("respond"):
+        return
     try:
         await client.respond(event, ven, "notParticipating")
     except Refused as error:

@@ -8,26 +8,30 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from venlab.auth import credential_of
+from venlab.auth import ClientCredentials
 from venlab.client import Client
 from venlab.clock import Clock
 from venlab.config import LabConfig
+from venlab.credentials import OfVen, credential_of, credential_of_ven
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import NoAnswer, Refused
 from venlab.fasttransport import FastTransport
 from venlab.faults import Faults
 from venlab.opening import patience
+from venlab.outside import look_at
 from venlab.pace import Paced
 from venlab.roster import Roster
 from venlab.runfile import Attempt
+from venlab.secret import Secret
 from venlab.transport import Answer, HttpxTransport, Transport
-from venlab.wire import dialect
+from venlab.wire import Limits, dialect
 
 __all__ = ["Link"]
 
 log = logging.getLogger("venlab.lab")
 
 PROGRAM = "venlab"
+REPORT_EVENT = "venlab-reports"
 
 
 class Link:
@@ -52,28 +56,37 @@ class Link:
         self.vtn = None if config.vtn_url else EmbeddedVtn(folder)
         self.url = config.vtn_url
         self.client: Client
+        self._patiently = patience(config, wall)
         self._reviving: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Start the embedded VTN where none is named, and greet it."""
         config = self._config
         transport = FastTransport if config.transport == "fast" else HttpxTransport
+        credential: Secret | ClientCredentials
         if self.vtn:
+            name = "flat" if config.dialect == "auto" else config.dialect
             await self.vtn.start()
-            self.url = self.vtn.flat_url
+            self.url, credential = self.vtn.url_of(name), self.vtn.credential
+            # Its own VTN gives a token to any client that shows the fleet's credential.
+            of_ven = None if name == "flat" else self._of_own(credential, transport)
             log.info("Embedded VTN is up at %s", self.url)
-        credential = self.vtn.credential if self.vtn else credential_of(config, transport)
+        else:
+            name, self.url, tokens, how = await look_at(config, transport)
+            credential = credential_of(config, transport, tokens)
+            of_ven = credential_of_ven(config, transport, tokens)
+            log.info("The VTN at %s speaks %s: %s", self.url, name, how)
         inner = transport(self.url, in_flight=config.in_flight, timeout_s=config.timeout_s)
         mended = Revived(inner, self.revive) if self.vtn else inner
         carrier = Paced(mended, config.rate_per_s, self._wall)
-        speaks, now = dialect(config.dialect), self._wall.schedule_s
-        self.client = Client(carrier, speaks, credential, self._note, now)
+        limits = Limits(config.batch_bytes, config.batch_resources)
+        speaks, now = dialect(name, limits), self._wall.schedule_s
+        self.client = Client(carrier, speaks, credential, self._note, now=now, of_ven=of_ven)
         if not self.vtn:
             await self.client.greet()
             return
-        patiently = patience(config, self._wall)
-        await patiently(self.client.greet)
-        await patiently(lambda: self.client.create_program(PROGRAM))
+        await self._patiently(self.client.greet)
+        await self._patiently(lambda: self.client.create_program(PROGRAM))
 
     async def close(self) -> None:
         """Close the connections, and end the VTN that was started."""
@@ -104,6 +117,7 @@ class Link:
         self, roster: Roster, progress: Callable[[int, int], None], *, as_operator: bool
     ) -> None:
         """Register everybody; a VTN that loses meanwhile what it had is told all of it again."""
+        await self._patiently(self._find_address)
         try:
             await roster.settle(self.client, progress, as_operator=as_operator)
         except Refused as error:
@@ -113,14 +127,26 @@ class Link:
             roster.resource_ids.clear()
             if self.vtn:
                 await self.client.create_program(PROGRAM)
+            await self._find_address()
             await roster.settle(self.client, progress, as_operator=self.vtn is not None)
 
     async def register_again(self, roster: Roster, ven: int) -> None:
         """Register a VEN that the VTN does not know any more, with all that stands behind it."""
         if self.vtn:
             await self.client.create_program(PROGRAM)
-        self.client.forget(roster.vens[ven].id)
+        await self._find_address()
+        self.client.forget(roster.vens[ven])
         await roster.register_again(self.client, ven, as_operator=self.vtn is not None)
+
+    async def _find_address(self) -> None:
+        await self.client.find_address(self._config.report_event or REPORT_EVENT, PROGRAM)
+
+    def _of_own(self, credential: Secret, transport: Callable[..., Transport]) -> OfVen:
+        url, timeout_s = f"{self.url}/auth/token", self._config.timeout_s
+        fleet = ClientCredentials(
+            url, "fleet", credential, transport=transport, timeout_s=timeout_s
+        )
+        return fleet.of
 
 
 class Revived:

@@ -71,7 +71,7 @@ def facts(
         "vens": len(roster.vens),
         "resources": approved,
         "loads": approved * len(LOADS),
-        "dialect": config.dialect,
+        "dialect": client.dialect.name,
         "transport": config.transport,
         "vtn_url": url,
         "delivered": promise(client),

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from venlab.runfile import (
     Taken,
     TickRow,
 )
+from venlab.track import lifespan
 
 __all__ = ["Outbox"]
 
@@ -143,9 +145,9 @@ class Outbox:
         rows = [(key, json.dumps(value, default=str)) for key, value in facts.items()]
         self._tell(lambda c: c.executemany("INSERT OR REPLACE INTO about VALUES (?,?)", rows))
 
-    def note_event(self, step: int, event: Event) -> None:
-        """Keep that a version of an event took effect at a step."""
-        times = event.start.isoformat(), event.end.isoformat()
+    def note_event(self, step: int, at: datetime, event: Event) -> None:
+        """Keep that a version of an event took effect at a step, which began at a time."""
+        times = (t and t.isoformat() for t in lifespan(event, at))
         row = (step, event.id, event.name, event.version, *times, event.cancelled)
         self._tell(lambda c: c.execute("INSERT INTO events_applied VALUES (?,?,?,?,?,?,?)", row))
 

@@ -15,8 +15,9 @@ from venlab.calendar import TZ
 from venlab.canvas import END_USE_COLOURS, OUTCOME_COLOURS
 from venlab.fleet import END_USES, LOADS
 from venlab.lab import Lab
-from venlab.model import Event
+from venlab.model import Event, Signal
 from venlab.player import Status
+from venlab.track import lifespan
 
 __all__ = ["ENDED", "events", "figure", "head", "page", "speed_words", "style", "vens", "words"]
 
@@ -320,12 +321,26 @@ def events(status: Status) -> str:
 
 
 def _event(event: Event) -> str:
-    begin, end, signal = _local(event.start), _local(event.end), event.signal
-    last = f"{end:%H:%M}" if begin.date() == end.date() else f"{end:%a %d %b %H:%M}"
-    asked = f"{signal.type} {signal.values[0]:g} {signal.unit}".strip() if signal else ""
     state = "cancelled" if event.cancelled else f"version {event.version}"
-    cells = (f"{begin:%a %d %b %H:%M}–{last}", event.name, asked, state)
+    cells = (_when(event), event.name, _asked(event.signal), state)
     return "".join(f"<span>{escape(cell)}</span>" for cell in cells)
+
+
+def _when(event: Event) -> str:
+    begin, end = (t and _local(t) for t in lifespan(event))
+    if not begin:
+        return "when received"
+    same_day = end and begin.date() == end.date()
+    last = f"{end:{'%H:%M' if same_day else '%a %d %b %H:%M'}}" if end else ""
+    return f"{begin:%a %d %b %H:%M}–{last}"
+
+
+def _asked(signal: Signal | None) -> str:
+    if not signal:
+        return ""
+    first = next(iter(signal.values), "")
+    value = f"{first:g}" if isinstance(first, float) else f"{first}"
+    return f"{signal.type} {value} {signal.unit}".strip()
 
 
 def _local(at: datetime) -> datetime:

@@ -315,8 +315,9 @@ class Player:
         await self._watch.poll(self._client, self._roster.vens)
 
     async def _simulate(self, tick: Tick) -> None:
+        step = self._simulator.index
         for event in self._watch.take():
-            self._outbox.note_event(self._simulator.index, event)
+            self._outbox.note_event(step, self._simulator.time_of(step), event)
         self._step()
         if tick.n:
             log.info("Advanced simulation to timestamp index %d", tick.n)
@@ -359,7 +360,7 @@ class Player:
 
     def _new_formatter(self) -> Formatter:
         vens, ids = self._roster.vens, self._roster.resource_ids
-        return Formatter(self._fleet, self._client.dialect, vens, ids, self._run_id)
+        return Formatter(self._fleet, self._client, vens, ids, self._run_id)
 
     async def _register_again(self, ven: int) -> None:
         """Register a VEN that the VTN lost; what is frozen from now on names its new id."""

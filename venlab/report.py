@@ -7,11 +7,12 @@ from datetime import UTC
 
 import numpy as np
 
+from venlab.client import Client
 from venlab.fleet import LOADS, Fleet
 from venlab.model import Ven
 from venlab.runfile import Frozen, ReadingRow
 from venlab.simulator import Sample
-from venlab.wire import Dialect, LoadName
+from venlab.wire import LoadName
 
 __all__ = ["Formatter"]
 
@@ -23,8 +24,8 @@ class Formatter:
     ----------
     fleet : Fleet
         Whose loads were sampled.
-    dialect : Dialect
-        Which JSON the VTN speaks.
+    client : Client
+        The VTN, which says how a report is written.
     vens : sequence of Ven
         As registered, in the order of the fleet.
     resource_ids : mapping
@@ -36,7 +37,7 @@ class Formatter:
     def __init__(
         self,
         fleet: Fleet,
-        dialect: Dialect,
+        client: Client,
         vens: Sequence[Ven],
         resource_ids: Mapping[int, str],
         run_id: str,
@@ -50,7 +51,7 @@ class Formatter:
             ]
             loads = np.array([n.load_index for n in names], np.int32)
             covers = [i.to_bytes(4, "little") for i in loads.tolist()]
-            self._vens.append((loads, covers, dialect.writer(ven, names, run_id)))
+            self._vens.append((loads, covers, client.writer(ven, names, run_id)))
 
     def freeze(
         self, sample: Sample, cycle: int, step_hash: bytes = b""

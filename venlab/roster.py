@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
 from uuid import NAMESPACE_DNS, uuid5
@@ -90,14 +90,17 @@ class Roster:
             Called with how many resources are registered, and of how many.
         """
         vens: dict[int, Ven] = {}
+        held: dict[int, dict[str, str]] = {}
         of = self._fleet.n_resources
         tenth = max(1, of // 10)
 
         async def register_ven(v: int) -> None:
             vens[v] = await self._register_ven(client, v)
+            held[v] = await self._patiently(partial(client.resources_of, vens[v]))
 
         async def register_resource(r: int) -> None:
-            await self._register_resource(client, r, vens[int(self._fleet.resource_ven[r])])
+            v = int(self._fleet.resource_ven[r])
+            await self._register_resource(client, r, vens[v], held[v])
             done = len(self.resource_ids)
             progress(done, of)
             if done % tenth == 0 or done == of:
@@ -124,12 +127,12 @@ class Roster:
         """
         ven = await self._register_ven(client, v)
         behind = np.flatnonzero(self._fleet.resource_ven == v)
+        held = await self._patiently(partial(client.resources_of, ven))
         for r in behind.tolist():
-            await self._register_resource(client, r, ven)
+            await self._register_resource(client, r, ven, held)
         if as_operator:
             await self.play_operator(client, behind)
-        for program in await self._patiently(client.programs):
-            await self._enrol_in(client, program, behind[self.approved[behind]].tolist())
+        await self._enrol(client, behind[self.approved[behind]].tolist())
         self.vens[v] = ven
 
     async def _register_ven(self, client: Client, v: int) -> Ven:
@@ -138,13 +141,20 @@ class Roster:
         log.info("Registering VEN: %s", name)
         return await self._patiently(lambda: client.register_ven(name, client_name))
 
-    async def _register_resource(self, client: Client, r: int, ven: Ven) -> None:
+    async def _register_resource(
+        self, client: Client, r: int, ven: Ven, held: Mapping[str, str]
+    ) -> None:
         resource = self._resource(r, ven)
+        if resource.name in held:
+            self.resource_ids[r] = held[resource.name]
+            return
         told = await self._patiently(lambda: client.register_resource(ven, resource))
         self.resource_ids[r] = told.id
 
     async def play_operator(self, client: Client, which: NDArray[np.intp] | None = None) -> None:
         """Give resources the status that the fleet's table says: on our own VTN only."""
+        if not client.can("status"):
+            return
         which = np.arange(self._fleet.n_resources) if which is None else which
         for r in which[~self._fleet.approved[which]].tolist():
             status = cast("Status", str(self._fleet.status[r]))
@@ -152,6 +162,8 @@ class Roster:
 
     async def read_status(self, client: Client) -> None:
         """Take from the VTN which resources are approved, where it can say."""
+        if not client.can("status"):
+            return
         try:
             listed = await client.resources()
         except Refused as error:
@@ -164,9 +176,12 @@ class Roster:
 
     async def enrol(self, client: Client) -> None:
         """Enrol the approved resources in every program that the VTN has."""
-        approved = np.flatnonzero(self.approved).tolist()
-        for program in await self._patiently(client.programs):
-            await self._enrol_in(client, program, approved)
+        await self._enrol(client, np.flatnonzero(self.approved).tolist())
+
+    async def _enrol(self, client: Client, resources: list[int]) -> None:
+        if client.can("enrol"):
+            for program in await self._patiently(client.programs):
+                await self._enrol_in(client, program, resources)
 
     async def _enrol_in(self, client: Client, program: Program, resources: list[int]) -> None:
         async def enrol(r: int) -> None:

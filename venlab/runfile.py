@@ -65,9 +65,9 @@ CREATE TABLE IF NOT EXISTS outages (    -- wall time; NULL: it had not come by t
 CREATE TABLE IF NOT EXISTS heard (
     name TEXT PRIMARY KEY, readings INTEGER NOT NULL, watts INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events_applied (
+CREATE TABLE IF NOT EXISTS events_applied ( -- no end: for ever
     step INTEGER NOT NULL, event_id TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
-    start TEXT NOT NULL, "end" TEXT NOT NULL, cancelled INTEGER NOT NULL
+    start TEXT NOT NULL, "end" TEXT, cancelled INTEGER NOT NULL
 );
 """
 

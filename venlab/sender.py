@@ -165,6 +165,8 @@ class Sender:
             self._refused(each, status, each.words)
             return False
         self._circuit.answered()
+        if means is Verdict.WRONG and not each.known_again and await self._client.address_is_lost():
+            means = Verdict.UNKNOWN  # OpenADR 3 has no 404 for a report
         if means is Verdict.UNKNOWN and not each.known_again and self._register_again:
             return await self._known_again(each)
         await self._settle(each, means)
@@ -211,7 +213,7 @@ class Sender:
         return await self._attempt(each)
 
     def _readdressed(self, each: Sending) -> bytes:
-        return self._client.dialect.readdress(each.item.body, self._vens[each.item.ven])
+        return self._client.readdress(each.item.body, self._vens[each.item.ven])
 
     def _parts(self, each: Sending) -> list[Frozen]:
         """Return a report's two halves; none where it carries a single reading."""

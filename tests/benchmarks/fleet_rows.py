@@ -64,7 +64,7 @@ async def _cycles(url: str, folder: Path) -> tuple[list[float], list[float]]:
     outbox = Outbox(folder / "run.sqlite")
     client = vl.Client(FastTransport(url), vl.dialect("flat"), note=outbox.note_attempt)
     delivery = Delivery(outbox, client, vens)
-    formatter = Formatter(fleet, client.dialect, vens, ids, "run")
+    formatter = Formatter(fleet, client, vens, ids, "run")
     fast_s, old_s = [], []
     for cycle in range(ROUNDS + 1):
         if cycle % 2 == 0:
@@ -134,7 +134,7 @@ async def _full_flat(folder: Path) -> list[Row]:
             )
         )
         formatter = Formatter(
-            lab.fleet, lab.client.dialect, lab.roster.vens, lab.roster.resource_ids, lab.run_id
+            lab.fleet, lab.client, lab.roster.vens, lab.roster.resource_ids, lab.run_id
         )
         delivery = Delivery(lab.outbox, lab.client, lab.roster.vens, in_flight=32)
         meter = vl.Meter(lab.starts_at, lab.config.step, lab.config.interval_min)

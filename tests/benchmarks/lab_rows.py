@@ -96,9 +96,7 @@ async def _cycles(folder: Path) -> tuple[list[float], list[float]]:
     async with vl.Lab(vl.params(out_dir=str(folder / "run"))) as lab:
         await lab.register()
         formatter = {
-            name: Formatter(
-                lab.fleet, lab.client.dialect, lab.roster.vens, lab.roster.resource_ids, name
-            )
+            name: Formatter(lab.fleet, lab.client, lab.roster.vens, lab.roster.resource_ids, name)
             for name in ("lab", "bare")
         }
         delivery = Delivery(lab.outbox, lab.client, lab.roster.vens)

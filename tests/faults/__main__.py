@@ -10,16 +10,17 @@ import traceback
 from pathlib import Path
 
 from tests.faults import matrix
+from venlab.config import DIALECTS
 
 
-async def main(word: str) -> int:
+async def main(word: str, dialect: str) -> int:
     """Play each row whose fault holds a word; print the table."""
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="venlab-faults-") as folder:
         like = await matrix.undisturbed(Path(folder, "undisturbed"))
         print("|", " | ".join(matrix.COLUMNS), "|")
         print("|", " | ".join("---" for _ in matrix.COLUMNS), "|")
-        for n, row in enumerate(r for r in matrix.rows() if word in r.fault):
+        for n, row in enumerate(r for r in matrix.rows(dialect) if word in r.fault):
             try:
                 outcome = await matrix.played(row, Path(folder, str(n)), like)
             except Exception:
@@ -37,4 +38,6 @@ async def main(word: str) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("word", nargs="?", default="", help="only faults that hold it")
-    sys.exit(asyncio.run(main(parser.parse_args().word)))
+    parser.add_argument("--dialect", choices=DIALECTS, default="flat")
+    chosen = parser.parse_args()
+    sys.exit(asyncio.run(main(chosen.word, chosen.dialect)))

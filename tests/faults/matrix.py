@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import venlab as vl
@@ -20,6 +20,7 @@ HURRY = 30.0  # how much faster than wall time retries, probes and rate limits g
 PATIENT_HURRY = 6.0  # while a VEN registers, whose tries must outlast the window
 WINDOW_S = 0.7  # how long a fault lasts
 SEED = 11
+BATCH = 10  # readings in a report, where it holds many: nine reports a cycle
 
 # Of each request its share; the second word of a pair says whether both transports are tried.
 SHARED = (
@@ -52,8 +53,8 @@ WHOLE = (
     ("repeat_vens", False),
     ("close; exhausted=2", True),
     ("diskfull", False),
-    ("restart down=0.3 from=0.1", True),
-    ("restart down=0.3 from=0.1 lose=store", True),
+    ("restart down=0.3 from=0.02", True),
+    ("restart down=0.3 from=0.02 lose=store", True),
     ("restart down=0.2 from=0.05 lose=store; unknown_500", False),
     ("restart down=0.2 from=0.05 lose=store; html share=0.3", False),
     ("vtn-ri", False),
@@ -74,11 +75,21 @@ REGISTERING = (
     "naive_times",
     "unknown_500",
     "diskfull",
-    "restart down=0.3 from=0.1",
-    "restart down=0.3 from=0.02 lose=store",
+    "restart down=0.3 from=0.02",
+    "restart down=0.3 from=0.03 lose=store",
 )
 COLUMNS = (
-    *("fault", "share", "when", "transport", "measured", "attempts", "retried", "outages"),
+    *(
+        "fault",
+        "share",
+        "when",
+        "transport",
+        "dialect",
+        "measured",
+        "attempts",
+        "retried",
+        "outages",
+    ),
     *("heard", "missing", "exact", "struck", "wall_s"),
 )
 
@@ -91,6 +102,7 @@ class Row:
     share: float
     transport: str = "httpx"
     registering: bool = False
+    dialect: str = "flat"
 
     @property
     def text(self) -> str:
@@ -102,7 +114,7 @@ class Row:
         return str(fault) + share + ("" if fault.kind == "restart" else f" for={WINDOW_S}")
 
     def __str__(self) -> str:
-        return self.text + self.registering * " registering" + f" {self.transport}"
+        return f"{self.text}{self.registering * ' registering'} {self.transport} {self.dialect}"
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,7 @@ class Outcome:
             f"{self.row.share:.0%}",
             "registering" if self.row.registering else "reporting",
             self.row.transport,
+            self.row.dialect,
             *(str(told[name]) for name in ("measured", "attempts", "retried", "outages", "heard")),
             str(missing),
             "yes" if self.exact else "NO",
@@ -139,8 +152,13 @@ class Outcome:
         ]
 
 
-def rows() -> Iterator[Row]:
-    """Yield the whole matrix."""
+def rows(dialect: str = "flat") -> Iterator[Row]:
+    """Yield the whole matrix of a dialect."""
+    for row in _rows():
+        yield replace(row, dialect=dialect)
+
+
+def _rows() -> Iterator[Row]:
     for fault, both in SHARED:
         for share in (0.3, 1.0):
             for transport in ("httpx", "fast")[: 1 + both]:
@@ -187,7 +205,8 @@ async def played(row: Row, folder: Path, like: Results) -> Outcome:
     """Play a run against a VTN that misbehaves, let it recover, and read back."""
     began = time.monotonic()
     timeout_s = 0.5 if "silent" in row.fault or "exhausted" in row.text else 10.0
-    config = settings(folder, transport=row.transport, timeout_s=timeout_s)
+    carried = {"transport": row.transport, "timeout_s": timeout_s, "dialect": row.dialect}
+    config = settings(folder, **carried, batch_resources=BATCH)
     wall = Clock(PATIENT_HURRY if row.registering else HURRY)
     async with Lab(config, wall=wall) as lab:
         assert lab.vtn

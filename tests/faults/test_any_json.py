@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -15,20 +16,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import venlab.client
+import venlab.paging
 from venlab.auth import ClientCredentials
 from venlab.client import Client
 from venlab.errors import NotAVtn, VtnError
 from venlab.model import Event, Program, Resource, Ven
 from venlab.retry import asked_wait_s
 from venlab.secret import Secret
+from venlab.timeline import Timeline
+from venlab.track import lifespan
 from venlab.transport import Answer
 from venlab.wire import Dialect, LoadName, dialect
 
 VEN = Ven("v1", "Aars", "aars")
 FLAT = dialect("flat")
 NOON = datetime(2023, 1, 9, 12, tzinfo=UTC)
-EVENT = Event("e1", "peak", "p1", NOON, NOON + timedelta(hours=1))
+EVENT = replace(
+    Event.between(NOON, NOON + timedelta(hours=1), name="peak", program_id="p1"), id="e1"
+)
 RESOURCE = Resource("r1", "school_01", "Aars")
 
 
@@ -51,7 +56,7 @@ async def registered(client: Client) -> object:
     ven = await client.register_ven("Aars", "aars")
     resource = await client.register_resource(ven, RESOURCE)
     loads = [LoadName(0, resource.id, "school_01", "load_0")]
-    (draft,) = FLAT.writer(ven, loads, "run").write(NOON, 0, [1500])
+    (draft,) = FLAT.writer(ven, loads, "run", None).write(NOON, 0, [1500])
     return json.loads(draft.body)
 
 
@@ -59,7 +64,9 @@ async def polled(client: Client) -> object:
     """List events and do with them what a run does."""
     events = await client.events()
     for event in events:
-        assert event.start.utcoffset() == event.end.utcoffset() == timedelta(0)
+        for at in lifespan(event):
+            assert at is None or at.utcoffset() == timedelta(0)
+        assert set(Timeline([event]).at(NOON)) <= {event.signal and event.signal.type}
         await client.respond(event, VEN, "optIn")
     return events
 
@@ -113,6 +120,7 @@ GOOD: dict[str, Any] = {
             "status": "active",
             "modification_number": 3,
             "signal": SIGNAL,
+            "interval_minutes": 30,
             "targets": ["Aars"],
         }
     ],
@@ -308,6 +316,8 @@ def test_wrong_types_and_values(call: str, body: bytes) -> None:
         ("signal", '{"type": "SIMPLE", "values": null}'),
         ("signal", '{"type": "SIMPLE", "values": [1e999]}'),
         ("signal", '{"type": "SIMPLE", "values": ["1"]}'),
+        ("interval_minutes", "0"),
+        ("interval_minutes", "1e300"),
         ("targets", "[1]"),
     ],
 )
@@ -328,7 +338,7 @@ def test_a_name_is_one_printable_line() -> None:
 
 def test_a_list_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A VTN that always has something new to list is told from one that has much."""
-    monkeypatch.setattr(venlab.client, "MOST_ITEMS", 5000)
+    monkeypatch.setattr(venlab.paging, "MOST_ITEMS", 5000)
     numbers = count()
 
     def page() -> bytes:

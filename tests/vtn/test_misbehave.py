@@ -9,7 +9,7 @@ import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import pytest
 
 from tests.vtn.conftest import Server, report, resource
 from venlab.embedded import EmbeddedVtn
-from venlab.faults import Faults
+from venlab.faults import Fault, Faults
 from venlab.secret import Secret
 from venlab.vtn import misbehave
 from venlab.vtn.__main__ import main
@@ -347,6 +347,17 @@ def test_what_a_restart_cuts_off_is_not_stored(vtn: Vtn) -> None:
     vtn.misbehave("latency=0.6 path=/programs")
     assert vtn.ask("GET", "/programs").status == 200  # later than it would have been stored
     assert vtn.stored(content) == 0
+
+
+def test_a_restart_makes_no_second_application(tmp_path: Path) -> None:
+    """FastAPI remembers each application for good: a VTN that often restarts would only grow."""
+    with closing(misbehave.Misbehaving(tmp_path / "vtn.sqlite", Secret("operator"))) as machine:
+        app, store = machine.app, machine.app.store
+        store.add("programs", id="p", program_name="kept")
+        for lose, kept in (("", True), ("store", False)):
+            machine.forget(Fault("restart", lose=lose))
+            assert machine.app is app
+            assert (store.find("programs", id="p") is not None) == kept
 
 
 def test_a_restart_may_lose_the_store(vtn: Vtn) -> None:

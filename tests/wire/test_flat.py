@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venlab.errors import ConfigError, DataError
-from venlab.model import Event, Resource, Signal, Ven
+from venlab.model import Resource, Ven
 from venlab.wire import LoadName, dialect
 from venlab.wire.flat import Flat
-from venlab.wire.flat_shapes import EventRequest, ReportRequest, ResourceRequest
+from venlab.wire.flat_shapes import ReportRequest, ResourceRequest
 
 T0 = datetime(2023, 11, 30, 15, 7, 30, tzinfo=UTC)
 AEROE = Ven("ven-1", 'Ærø "by"', "aeroe")
@@ -23,7 +23,7 @@ LOADS = [LoadName(0, "res-1", "shop_01", "load_0"), LoadName(1, "res-1", "shop_0
 
 def test_a_report_by_hand() -> None:
     """1,234 W from 15:07:30 UTC is a report with the value 1.234 and no field the VTN refuses."""
-    (draft,) = Flat().writer(AEROE, LOADS, "run-1").write(T0, 450, [1234, -1])
+    (draft,) = Flat().writer(AEROE, LOADS, "run-1", None).write(T0, 450, [1234, -1])
     assert draft.name == "run-1/aeroe/shop_01/load_0/20231130T150730Z"
     assert list(draft.positions) == [0]
     assert json.loads(draft.body) == {
@@ -58,7 +58,7 @@ def test_every_body_is_a_shape_the_vtn_takes(
     loads = [LoadName(i, "r", resource, f"load_{i}") for i in range(len(watts))]
     drafts = (
         Flat()
-        .writer(Ven("v", ven, "town"), loads, "run")
+        .writer(Ven("v", ven, "town"), loads, "run", None)
         .write(at.replace(tzinfo=UTC, microsecond=0), 450, watts)
     )
     reports = [msgspec.json.decode(draft.body, type=ReportRequest) for draft in drafts]
@@ -71,7 +71,7 @@ def test_every_body_is_a_shape_the_vtn_takes(
 @pytest.mark.parametrize("name", ["bin [0.0]", r"a\u0000b", "\\", "%d%b", '"values":[0.0]'])
 def test_a_name_that_looks_like_a_body(name: str) -> None:
     """A fleet table may name a resource so, and its reports are like any other's."""
-    writer = Flat().writer(AEROE, [LoadName(0, "r", name, "load_0")], "run-1")
+    writer = Flat().writer(AEROE, [LoadName(0, "r", name, "load_0")], "run-1", None)
     (draft,) = writer.write(T0, 450, [1234])
     report = msgspec.json.decode(draft.body, type=ReportRequest)
     assert report.resources[0].resource_name == name
@@ -82,41 +82,17 @@ def test_a_name_that_looks_like_a_body(name: str) -> None:
 def test_a_name_too_long_for_the_vtn_is_found_before_anything_is_sent() -> None:
     """The writer reads one finished body back when it is made."""
     with pytest.raises(DataError, match="report_name"):
-        Flat().writer(AEROE, [LoadName(0, "r", "x" * 300, "load_0")], "run-1")
+        Flat().writer(AEROE, [LoadName(0, "r", "x" * 300, "load_0")], "run-1", None)
 
 
 def test_a_resource_says_its_loads() -> None:
     """Six attributes, one a load, each with its end use."""
     resource = Resource("id-1", "shop_01", "Aars", "shop", attributes={"load_0": ["heating"]})
-    request = msgspec.json.decode(Flat().register_resource(resource).body, type=ResourceRequest)
+    request = msgspec.json.decode(
+        Flat().register_resource(AEROE, resource, speaks=False).body, type=ResourceRequest
+    )
     assert (request.id, request.ven_name) == ("id-1", "Aars")
     assert [a.attribute_name for a in request.attributes] == ["load_0"]
-
-
-def test_events_are_read_with_and_without_the_extension() -> None:
-    """An old VTN's event has neither signal nor targets; a naive time of its is UTC."""
-    old = (
-        b'[{"id":"e","event_name":"peak","program_id":"p","start_date":"2023-11-30T16:00:00",'
-        b'"end_date":"2023-11-30T18:00:00Z","status":"active","modification_number":2}]'
-    )
-    (event,) = Flat().events(0, 10).read(200, old)
-    assert (event.start, event.version) == (datetime(2023, 11, 30, 16, tzinfo=UTC), 2)
-    assert event.signal is None
-    assert not event.cancelled
-
-
-def test_an_event_survives_the_wire() -> None:
-    """What is written is a valid request and reads back as the same event."""
-    event = Event(
-        *("", "peak", "p", T0, T0 + timedelta(hours=2)),
-        signal=Signal("SIMPLE", (2.0,), "level"),
-        targets=("Aars",),
-    )
-    request = msgspec.json.decode(Flat().create_event(event).body, type=EventRequest)
-    answer = msgspec.json.encode({"id": "e1", **msgspec.to_builtins(request)})
-    back = Flat().create_event(event).read(201, answer)
-    assert (back.id, back.start, back.end) == ("e1", event.start, event.end)
-    assert (back.signal, back.targets) == (event.signal, event.targets)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +116,10 @@ def test_what_the_vtn_heard() -> None:
         b'[{"report_name":"a","intervals":[{"payloads":[{"type":"USAGE","values":[1.001]}]}]},'
         b'{"report_name":"b","intervals":[{"payloads":[{"values":[0.1,0.2]}]}]}]'
     )
-    assert Flat().heard("run", "", 10).read(200, body) == [("a", 1, 1001), ("b", 2, 300)]
+    assert Flat().heard("run", None, "", 10).read(200, body).items == [
+        ("a", 1, 1001),
+        ("b", 2, 300),
+    ]
 
 
 def test_an_unknown_dialect() -> None:

@@ -102,7 +102,7 @@ class Front:
         asked = scope["method"], scope["path"]
         take = self._take.get(asked)
         form = not take and asked in _FORMS
-        dialect, words_of = _dialect(scope["path"])
+        dialect, _, words_of = dialect_of(scope["path"])
         try:
             if form:  # from whom it is stands in it
                 body = await _read(receive, MAX_FORM)
@@ -138,12 +138,12 @@ class Front:
             await app({**scope, "headers": headers, "state": {"caller": caller}}, again, send)
 
 
-def _dialect(path: str) -> tuple[str, Any]:
-    """Return which dialect a path is of, and how it words refusals."""
+def dialect_of(path: str) -> tuple[str, str, Any]:
+    """Return which dialect a path is of, its base path, and how it words refusals."""
     for version in VERSIONS:
         if path.startswith(version.base):
-            return version.name, problem
-    return "flat", worded
+            return version.name, version.base, problem
+    return "flat", FLAT, worded
 
 
 async def _send(send: Send, status: int, content: bytes) -> None:

@@ -57,6 +57,10 @@ class Access:
             raise ConfigError("the VTN's credential is empty", "give it a random one")
         self._store, self._now = store, now
         self._operator = hash_of(credential.reveal().encode())
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nobody but the operator, until they are looked up again."""
         owner = Caller(OPERATOR, dialect=EVERYWHERE, client_id=OPERATOR_ID)
         self._known = {self._operator: owner}
 

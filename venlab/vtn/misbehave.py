@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -25,7 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from venlab.faults import KINDS, Fault, Faults
 from venlab.secret import Secret
-from venlab.vtn.app import FLAT, Front, create_app
+from venlab.vtn.app import Front, create_app, dialect_of
 from venlab.vtn.checks import JSON
 from venlab.vtn.reports import MAX_BODY
 from venlab.vtn.store import Store
@@ -50,8 +49,8 @@ class Misbehaving:
 
     def __init__(self, path: Path, credential: Secret, *, token_ttl_s: int = 3600) -> None:
         self._path = path
-        self._create = partial(create_app, credential=credential, token_ttl_s=token_ttl_s)
-        self.app: Front = self._create(Store(path))
+        self.app: Front = create_app(Store(path), credential, token_ttl_s=token_ttl_s)
+        self._lives = 1
         self._aims: list[tuple[Fault, Any]] = []
         self._on: list[Fault] = []
         self._opened = 0
@@ -99,11 +98,16 @@ class Misbehaving:
             self._settle()
 
     def forget(self, fault: Fault) -> None:
-        """Begin anew with what is in the store, or with an empty one."""
+        """Begin anew with what is in the store, or with an empty one.
+
+        The application stays: FastAPI remembers the functions of each that was ever made.
+        """
+        self._lives += 1
         self.close()
         for end in ("", "-wal") if fault.lose else ():
             Path(f"{self._path}{end}").unlink(missing_ok=True)
-        self.app = self._create(Store(self._path))
+        self.app.store.open()
+        self.app.access.forget()
         self._opened = 0
         self._hear_all()
         self._settle()
@@ -139,8 +143,7 @@ class Misbehaving:
     # -- a request ----------------------------------------------------------------------------
 
     async def _misbehave(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.app  # of now: what a restart cuts off never reaches the store that comes after
-        transport = scope["state"]["transport"]
+        life, transport = self._lives, scope["state"]["transport"]
         try:
             read = await _ahead(receive)
             body = b"".join(message.get("body", b"") for message in read)
@@ -148,9 +151,12 @@ class Misbehaving:
             async def again() -> Message:
                 return read.pop(0) if read else await receive()
 
-            struck = list(self._struck_by(app, scope, body))
+            struck = list(self._struck_by(self.app, scope, body))
             end = await self._until_end(struck, stored=False)
-            answer = None if end else await _ask(app, scope, again)
+            if life != self._lives:  # what a restart cut off never reaches the store after it
+                await _leave(transport, receive)
+                return
+            answer = None if end else await _ask(self.app, scope, again)
             end = end or await self._until_end(struck, stored=True)
             if end:
                 await _instead(end, answer, scope, receive, send)
@@ -181,8 +187,9 @@ class Misbehaving:
     def _struck_by(self, app: Front, scope: Scope, body: bytes) -> Iterator[_Hit]:
         """Walk over the faults that strike this request."""
         since = time.monotonic() - self._told_at
-        path = scope["path"].removeprefix(FLAT)
-        ven_id = _ven_id(app, scope)
+        dialect, base, _ = dialect_of(scope["path"])
+        path = scope["path"].removeprefix(base)
+        ven_id = _ven_id(app, scope, dialect)
         for fault, stream in self._aims:
             aimed = path.startswith(fault.path) and fault.method in ("", scope["method"])
             aimed &= bool(ven_id) or fault.kind != "expire"
@@ -204,9 +211,9 @@ def _streams(faults: Faults) -> list[tuple[Fault, Any]]:
     return [(fault, default_rng([faults.seed, n])) for n, fault in enumerate(aims)]
 
 
-def _ven_id(app: Front, scope: Scope) -> str | None:
+def _ven_id(app: Front, scope: Scope, dialect: str) -> str | None:
     with suppress(sqlite3.Error):
-        caller = app.access.caller(scope["headers"])
+        caller = app.access.caller(scope["headers"], dialect)
         return caller.ven_id if caller else None
     return None
 
@@ -309,7 +316,7 @@ async def _instead(
     await _until_gone(receive)  # of silence that is all
 
 
-_MADE = re.compile(rb'("(?:created|modification)_date_time":)"[^"]*"')
+_MADE = re.compile(rb'("(?:created|modification)(?:_date_time|DateTime)":)"[^"]*"')
 _ZONED = re.compile(rb'("\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z|[+-]\d\d:\d\d)"')
 
 

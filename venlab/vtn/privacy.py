@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -17,6 +17,7 @@ from venlab.vtn.kinds import KINDS, REPORTS, Kind, Query, Targeted, Version
 from venlab.vtn.store import Row, Store
 from venlab.vtn.timing import is_over
 
+_REPORT_ID = re.compile("report-([0-9]{1,18})")
 VENS, RESOURCES = KINDS["vens"], KINDS["resources"]
 
 
@@ -32,6 +33,7 @@ class View:
         self._store, self._version, self.caller = store, version, caller
         self.is_business = caller.ven_id is OPERATOR
         self.private = version.private and not self.is_business
+        self._asked: set[str] = set()  # of targets; no others are shown then
 
     @cached_property
     def granted(self) -> set[str]:
@@ -49,8 +51,8 @@ class View:
         """Return an object's row if the caller sees it."""
         key: Any = object_id
         if kind is REPORTS:
-            word, _, number = object_id.partition("-")
-            key = int(number) if word == "report" and number.isdecimal() else -1
+            number = _REPORT_ID.fullmatch(object_id)
+            key = int(number[1]) if number else -1
         row = self._store.find(**self._where(kind), id=key, **where)
         return row if row and (kind.made or self._sees(from_json(row["body"]))) else None
 
@@ -62,6 +64,7 @@ class View:
         where |= self._where(kind)
         if not self._must_look(kind, query):
             return self._store.page(**where, skip=query.skip, limit=query.limit)
+        self._asked = set(getattr(query, "targets", ()) or ())
         found = (row for row in self._store.page(**where) if self._fits(kind, row, query))
         return list(islice(found, query.skip, query.skip + query.limit))
 
@@ -102,26 +105,29 @@ class View:
         if not (kind.made or self._sees(body)):
             return False
         if objects := set(getattr(query, "objects", ()) or ()):
-            return any(not objects.isdisjoint(each["objects"]) for each in body["objectOperations"])
+            heard = {word for each in body["objectOperations"] for word in each["objects"]}
+            if objects.isdisjoint(heard):
+                return False
         if getattr(query, "active", False) and is_over(body):
             return False
         return not isinstance(query, Targeted) or self._aimed(kind, row, body, query)
 
     def _aimed(self, kind: Kind, row: Row, body: Row, query: Targeted) -> bool:
-        """Tell whether an object has one of the targets that are asked for, or a name as such."""
-        wanted = {*(query.targets or ()), *(query.target_values or ())}
-        if query.target_type == f"{kind.word}_NAME" and row["name"] in wanted:
+        """Tell whether an object has the targets that are asked for, or a name as such.
+
+        In 3.1.0 it must have all of them, of a VEN's those that are granted to it, and it is no
+        matter of a type; in 3.0.1 one value of the type is enough.
+        """
+        wanted, of = _wanted(query), query.target_type
+        if of == f"{kind.word}_NAME" and row["name"] in wanted:
             return True
-        if self.private and wanted:
-            wanted &= self.granted
-            if not wanted:
-                return False
-        if not wanted and (self._version.private or not query.target_type):
-            return True
-        return any(
-            query.target_type in ("", of) and (not wanted or not wanted.isdisjoint(values))
-            for of, values in _pairs(body, query.target_type)
-        )
+        targets: list[Any] = body.get("targets", [])
+        if not self._version.private:
+            values = [t["values"] for t in targets if of in ("", t["type"])]
+            found = {str(value) for each in values for value in each}
+            return not (of or wanted) or bool(found & wanted if wanted else values)
+        held = wanted & self.granted if self.private else wanted
+        return held <= set(targets) and bool(held or not wanted)
 
     def _changed(self, kind: Kind, row: Row) -> Row | None:
         """Return the members as this caller sees them, if not all as they are stored."""
@@ -133,8 +139,8 @@ class View:
         if self.private and not kind.made:
             body = from_json(row["body"])
             self._hide(body)
-            for descriptor in body.get("reportDescriptors", []):
-                self._hide(descriptor)
+            if described := body.get("reportDescriptors"):
+                body["reportDescriptors"] = [each for each in described if self._hide(each)]
             return body
         if kind is VENS and not self._version.private:
             behind = self._store.page(**self._where(RESOURCES), parent=row["id"])
@@ -142,9 +148,13 @@ class View:
             return {**from_json(row["body"]), "resources": shown}
         return None
 
-    def _hide(self, holder: Row) -> None:
-        if "targets" in holder:
-            holder["targets"] = [each for each in holder["targets"] if each in self.granted]
+    def _hide(self, holder: Row) -> bool:
+        """Take away the targets that are not shown; tell whether it is still for this VEN."""
+        if not holder.get("targets"):
+            return True
+        shown = self.granted & self._asked if self._asked else self.granted
+        holder["targets"] = [each for each in holder["targets"] if each in shown]
+        return bool(holder["targets"])
 
 
 def targets_of(row: Row) -> list[Any]:
@@ -153,13 +163,8 @@ def targets_of(row: Row) -> list[Any]:
     return targets
 
 
-def _pairs(body: Row, default: str) -> Iterator[tuple[str, set[str]]]:
-    """Walk over targets as type and values; 3.1.0's have no type, so any type will do."""
-    for target in body.get("targets", []):
-        if isinstance(target, dict):
-            yield target["type"], {str(value) for value in target["values"]}
-        else:
-            yield default, {target}
+def _wanted(query: Targeted) -> set[str]:
+    return {*(query.targets or ()), *(query.target_values or ())}
 
 
 def with_metadata(
@@ -170,7 +175,7 @@ def with_metadata(
     Examples
     --------
     >>> with_metadata(b'{"venName":"Aars"}', "v", ("t", "t"), "VEN", None)[:46]
-    b'{"venName":"Aars","id":"v","createdDateTime":"t'
+    b'{"venName":"Aars","id":"v","createdDateTime":"'
     """
     created, changed = times
     tail = f',"id":"{object_id}","createdDateTime":"{created}","modificationDateTime":"{changed}"'

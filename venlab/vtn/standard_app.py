@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi_offline import FastAPIOffline
 
 from venlab.vtn.checks import JSON, Access
+from venlab.vtn.described import described
 from venlab.vtn.kinds import KINDS, Kind
 from venlab.vtn.privacy import View
 from venlab.vtn.problems import add_problems
@@ -25,6 +27,9 @@ def create_standard(
     """Return the application of one version."""
     version = standard.version
     app = FastAPIOffline(title=f"venlab VTN, OpenADR {version.name}", redirect_slashes=False)
+    drawn = app.openapi
+    # FastAPI cannot see what is read by hand, so its document is filled in, when it is asked for.
+    app.openapi = cache(lambda: described(drawn(), version))  # type: ignore[method-assign]
     app.add_api_route("/health", health)
     app.include_router(token_routes(access, token_ttl_s, version))
     for kind in KINDS.values():
@@ -39,7 +44,10 @@ def create_standard(
         ]
         for method, path, work, scopes in rows:
             endpoint = _endpoint(standard, kind, work, scopes)
-            app.add_api_route(path, endpoint, methods=[method])
+            words = f"{work.__name__} {kind.path}"
+            app.add_api_route(
+                path, endpoint, methods=[method], name=words, description=work.__doc__
+            )
     if version.private:
         _notifiers(app, standard)
     add_problems(app)
@@ -73,7 +81,9 @@ def _notifiers(app: FastAPI, standard: Standard) -> None:
     @app.get("/auth/server")
     async def auth_server(request: Request) -> Row:
         """Tell where tokens are given."""
-        return {"tokenURL": str(request.base_url).rstrip("/") + standard.version.base + TOKEN_PATH}
+        # Mounted below a base path, a request's base url is still that of the whole server.
+        base = str(request.base_url).rstrip("/") + standard.version.base
+        return {"tokenURL": base + TOKEN_PATH}
 
     @app.get("/notifiers")
     async def notifiers(request: Request) -> Row:

@@ -65,14 +65,19 @@ class Store:
     """
 
     def __init__(self, path: Path | str) -> None:
+        self._path = path
+        self.repeats: Collection[str] = ()
+        self.open()
+
+    def open(self) -> None:
+        """Open the file, again where it was closed: with nothing in mind but what is in it."""
         self._waiting: list[tuple[str, str | None, Values, asyncio.Future[Stored]]] = []
         self._owners: dict[str, str] = {}
-        self.repeats: Collection[str] = ()
         try:
-            self._db = _open(path)
+            self._db = _open(self._path)
         except sqlite3.Error as error:
             remedy = "name a file that can be written and that no other server uses"
-            raise StoreError(f"the store {path} cannot be opened: {error}", remedy) from None
+            raise StoreError(f"the store {self._path} cannot be opened: {error}", remedy) from None
         last = "SELECT ifnull(max(id), 0) FROM"
         self._last = max(self._db.execute(f"{last} {table}").fetchone()[0] for table in _REPORTS)
 

@@ -16,7 +16,7 @@ from venlab.vtn.models import AccessToken, TokenRefusal
 from venlab.vtn.store import Row
 
 TOKEN_PATH = "/auth/token"
-MAX_FORM = 16 * 2**10
+MAX_FORM = 160 * 2**10  # what the standard allows, each character in its longest form
 _FORM = "application/x-www-form-urlencoded"
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _MEMBERS = ("grant_type", "client_id", "client_secret", "scope")

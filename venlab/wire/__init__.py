@@ -6,25 +6,30 @@ The client sends calls without knowing what they say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
+from venlab.config import DIALECTS
 from venlab.errors import ConfigError
 from venlab.model import Event, Program, Resource, Status, Ven
 from venlab.secret import Secret
 
 __all__ = [
+    "Address",
     "Call",
     "Dialect",
     "Draft",
     "Health",
     "Heard",
+    "Limits",
     "LoadName",
+    "Page",
     "Registered",
     "ReportWriter",
     "dialect",
+    "unsayable",
 ]
 
 T = TypeVar("T")
@@ -63,6 +68,36 @@ class Registered(NamedTuple):
     token: Secret = Secret("")
 
 
+class Address(NamedTuple):
+    """What reports are about where they need an event: OpenADR 3 has none without."""
+
+    name: str
+    program_id: str
+    event_id: str
+    payload_type: str = "DEMAND"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that one report may be: bytes, and resources."""
+
+    most_bytes: int = 1_000_000
+    most_resources: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a long list: what counts of it, where the next begins, and which page it is.
+
+    `next` is empty at the end. `key` tells a page from the one before: a VTN that pages its own
+    way may repeat itself.
+    """
+
+    items: list[T]
+    next: str
+    key: str
+
+
 class Heard(NamedTuple):
     """One report as the VTN holds it: its name, readings and their sum [W]."""
 
@@ -97,20 +132,34 @@ class ReportWriter(Protocol):
 
 
 class Dialect(Protocol):
-    """Which JSON a VTN speaks."""
+    """Which JSON a VTN speaks.
 
-    name: str
+    `cannot` says of each wish that the dialect has no words for, why: nobody makes a call of it.
+    """
+
+    name: ClassVar[str]
+    page: ClassVar[int]  # the most that a list is asked for at once
+    page_of_reports: ClassVar[int]
+    tells_id_of_same_name: ClassVar[bool]  # who registers a name again learns the id that it has
+    cannot: ClassVar[Mapping[str, str]]
 
     def health(self) -> Call[Health]: ...  # noqa: D102 - the names are those of `Client`
-    def register_ven(self, name: str, client_name: str) -> Call[Registered]: ...  # noqa: D102
+    def vens(self, name: str, skip: int, limit: int) -> Call[list[Ven]]: ...  # noqa: D102
+    def register_ven(  # noqa: D102
+        self, name: str, client_name: str, *, speaks: bool
+    ) -> Call[Registered]: ...
     def renew_token(self, ven_id: str) -> Call[Secret]: ...  # noqa: D102
-    def register_resource(self, resource: Resource) -> Call[Registered]: ...  # noqa: D102
+    def resources_of(self, ven: Ven, skip: int, limit: int) -> Call[list[Resource]]: ...  # noqa: D102
+    def register_resource(  # noqa: D102
+        self, ven: Ven, resource: Resource, *, speaks: bool
+    ) -> Call[Registered]: ...
     def resources(self, skip: int, limit: int) -> Call[list[Resource]]: ...  # noqa: D102
     def set_status(self, resource_id: str, status: Status) -> Call[None]: ...  # noqa: D102
     def programs(self, skip: int, limit: int) -> Call[list[Program]]: ...  # noqa: D102
     def create_program(self, name: str) -> Call[Program]: ...  # noqa: D102
     def enrol(self, program_id: str, resource_id: str) -> Call[bool]: ...  # noqa: D102
     def events(self, skip: int, limit: int) -> Call[list[Event]]: ...  # noqa: D102
+    def event(self, event_id: str) -> Call[Event]: ...  # noqa: D102
     def create_event(self, event: Event) -> Call[Event]: ...  # noqa: D102
     def change_event(self, event: Event) -> Call[Event]: ...  # noqa: D102
     def cancel_event(self, event_id: str) -> Call[None]: ...  # noqa: D102
@@ -118,30 +167,38 @@ class Dialect(Protocol):
     def responses(  # noqa: D102
         self, event_id: str, skip: int, limit: int
     ) -> Call[list[tuple[str, str]]]: ...
+    def addresses(self, skip: int, limit: int) -> Call[list[Address]]: ...  # noqa: D102
+    def open_address(self, program_id: str, name: str) -> Call[Address]: ...  # noqa: D102
     def post_report(self, body: bytes) -> Call[None]: ...  # noqa: D102
-    def heard(self, run_id: str, after: str, limit: int) -> Call[list[Heard]]: ...  # noqa: D102
-    def holds(self, name: str) -> Call[bool]: ...  # noqa: D102
+    def heard(  # noqa: D102
+        self, run_id: str, address: Address | None, place: str, limit: int
+    ) -> Call[Page[Heard]]: ...
+    def holds(  # noqa: D102
+        self, name: str, address: Address | None, place: str, limit: int
+    ) -> Call[Page[str]]: ...
     def explain(self, body: bytes) -> str: ...  # noqa: D102
 
     def receipt(self, body: bytes) -> bool:
         """Tell whether a body of a 2xx is a VTN's, of a report that it has taken."""
         ...
 
-    def readdress(self, body: bytes, ven: Ven) -> bytes:
-        """Return a frozen report for a VEN that was registered again under another id."""
+    def readdress(self, body: bytes, ven: Ven, address: Address | None) -> bytes:
+        """Return a frozen report for a VEN and an event that were made again, with other ids."""
         ...
 
     def halves(self, name: str, body: bytes, readings: int) -> list[Draft]:
         """Return a report in two parts with names of their own; none if it has one reading."""
         ...
 
-    def writer(self, ven: Ven, loads: Sequence[LoadName], run_id: str) -> ReportWriter:
+    def writer(
+        self, ven: Ven, loads: Sequence[LoadName], run_id: str, address: Address | None
+    ) -> ReportWriter:
         """Return what writes a VEN's reports."""
         ...
 
 
-def dialect(name: str) -> Dialect:
-    """Return the dialect of that name.
+def dialect(name: str, limits: Limits | None = None) -> Dialect:
+    """Return the dialect of that name, and what one report may be where it holds many loads.
 
     Raises
     ------
@@ -152,4 +209,17 @@ def dialect(name: str) -> Dialect:
         from venlab.wire.flat import Flat
 
         return Flat()
-    raise ConfigError(f"unknown dialect {name!r}", "use flat")
+    if name == "3.0.1":
+        from venlab.wire.v301 import V301
+
+        return V301(limits)
+    if name == "3.1.0":
+        from venlab.wire.v310 import V310
+
+        return V310(limits)
+    raise ConfigError(f"unknown dialect {name!r}", f"use one of {', '.join(DIALECTS)}")
+
+
+def unsayable(dialect: Dialect, wish: str) -> ConfigError:
+    """Return the error of who wishes all the same what a dialect has no words for."""
+    return ConfigError(f"{dialect.name} cannot say that: {dialect.cannot[wish]}")

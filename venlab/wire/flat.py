@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from venlab.errors import DataError, plain
-from venlab.model import Event, Program, Resource, Signal, Status, Ven
+from venlab.model import Event, Program, Resource, Status, Ven
 from venlab.secret import Secret
-from venlab.wire import Call, Draft, Health, Heard, LoadName, Registered
+from venlab.wire import (
+    Address,
+    Call,
+    Draft,
+    Health,
+    Heard,
+    LoadName,
+    Page,
+    Registered,
+    unsayable,
+)
 from venlab.wire.flat_answers import (
     EventAnswer,
     HealthAnswer,
@@ -25,17 +35,17 @@ from venlab.wire.flat_answers import (
     RenewalAnswer,
     ResourceAnswer,
     ResponseAnswer,
+    VenAnswer,
 )
+from venlab.wire.flat_events import event_body, event_of
 from venlab.wire.flat_shapes import (
     Attribute,
-    EventRequest,
     Interval,
     Payload,
     ProgramRequest,
     ReportRequest,
     ReportResource,
     ResourceRequest,
-    SignalBody,
     StatusRequest,
     VenRequest,
 )
@@ -60,6 +70,7 @@ def _ignore(_status: int, body: bytes) -> None:
 
 _read_registration = _reader(RegistrationAnswer)
 _read_renewal = _reader(RenewalAnswer)
+_read_vens = _reader(list[VenAnswer])
 _read_resources = _reader(list[ResourceAnswer])
 _read_programs = _reader(list[ProgramAnswer])
 _read_events = _reader(list[EventAnswer])
@@ -77,13 +88,22 @@ _read_names = _reader(list[NamedAnswer])
 class Flat:
     """The flat dialect: how each wish of the client is said, and each answer read."""
 
-    name = "flat"
+    name: ClassVar[str] = "flat"
+    page: ClassVar[int] = 1000
+    page_of_reports: ClassVar[int] = 5000
+    tells_id_of_same_name: ClassVar[bool] = True
+    cannot: ClassVar[Mapping[str, str]] = {"address": "a report is about no event"}
 
     def health(self) -> Call[Health]:
         """Ask whether the VTN is well (extension)."""
         return Call("GET", "/health", _health)
 
-    def register_ven(self, name: str, client_name: str) -> Call[Registered]:
+    def vens(self, name: str, skip: int, limit: int) -> Call[list[Ven]]:
+        """List the VENs of that name (extension)."""
+        query = urlencode({"ven_name": name, "skip": skip, "limit": limit})
+        return Call("GET", f"/vens?{query}", _vens)
+
+    def register_ven(self, name: str, client_name: str, *, speaks: bool) -> Call[Registered]:
         """Register a VEN; a repeated name answers 409 with the id it has."""
         body = msgspec.json.encode(VenRequest(name, client_name))
         return Call("POST", "/vens", _registered, body, also=(409,))
@@ -92,7 +112,12 @@ class Flat:
         """Ask for a VEN's new token, as the fleet (extension); the old one is no longer valid."""
         return Call("POST", f"/vens/{quote(ven_id, safe='')}/token", _renewed)
 
-    def register_resource(self, resource: Resource) -> Call[Registered]:
+    def resources_of(self, ven: Ven, skip: int, limit: int) -> Call[list[Resource]]:
+        """List what stands behind a VEN (extension)."""
+        query = urlencode({"ven_name": ven.name, "skip": skip, "limit": limit})
+        return Call("GET", f"/resources?{query}", _resources)
+
+    def register_resource(self, ven: Ven, resource: Resource, *, speaks: bool) -> Call[Registered]:
         """Register a resource; a repeated one answers 409 with the id it has."""
         attributes = [Attribute("load", name, v) for name, v in resource.attributes.items()]
         request = ResourceRequest(
@@ -134,13 +159,17 @@ class Flat:
         """List events."""
         return Call("GET", f"/events?skip={skip}&limit={limit}", _events)
 
+    def event(self, event_id: str) -> Call[Event]:
+        """Show an event (extension)."""
+        return Call("GET", f"/events/{quote(event_id, safe='')}", _event)
+
     def create_event(self, event: Event) -> Call[Event]:
         """Create an event (extension)."""
-        return Call("POST", "/events", _event, _event_body(event))
+        return Call("POST", "/events", _event, event_body(event))
 
     def change_event(self, event: Event) -> Call[Event]:
         """Replace an event by a new version of it (extension)."""
-        return Call("PUT", f"/events/{quote(event.id, safe='')}", _event, _event_body(event))
+        return Call("PUT", f"/events/{quote(event.id, safe='')}", _event, event_body(event))
 
     def cancel_event(self, event_id: str) -> Call[None]:
         """Cancel an event (extension)."""
@@ -158,19 +187,36 @@ class Flat:
         path = f"/events/{quote(event_id, safe='')}/responses?skip={skip}&limit={limit}"
         return Call("GET", path, _responses)
 
+    def addresses(self, skip: int, limit: int) -> Call[list[Address]]:
+        """Raise ConfigError: a report is about no event."""
+        raise unsayable(self, "address")
+
+    def open_address(self, program_id: str, name: str) -> Call[Address]:
+        """Raise ConfigError: a report is about no event."""
+        raise unsayable(self, "address")
+
     def post_report(self, body: bytes) -> Call[None]:
         """Send one frozen report."""
         return Call("POST", "/reports", _ignore, body)
 
-    def heard(self, run_id: str, after: str, limit: int) -> Call[list[Heard]]:
-        """Read back a page of a run's reports by name (extension)."""
-        query = urlencode({"run": run_id, "after": after, "limit": limit})
-        return Call("GET", f"/reports?{query}", _heard)
+    def heard(
+        self, run_id: str, address: Address | None, place: str, limit: int
+    ) -> Call[Page[Heard]]:
+        """Read back a page of a run's reports by name (extension), from after the place."""
+        query = urlencode({"run": run_id, "after": place, "limit": limit})
 
-    def holds(self, name: str) -> Call[bool]:
+        def read(status: int, body: bytes) -> Page[Heard]:
+            # A VTN that pages its own way may repeat itself; names tell, and end the walk.
+            new = [report for report in _heard(status, body) if report.name > place]
+            last = max((report.name for report in new), default="")
+            return Page(new, last, last)
+
+        return Call("GET", f"/reports?{query}", read)
+
+    def holds(self, name: str, address: Address | None, place: str, limit: int) -> Call[Page[str]]:
         """Ask for a report by its name (extension); a VTN without it lists what it has."""
         query = urlencode({"report_name": name})
-        return Call("GET", f"/reports?{query}", lambda _, body: name in _names(body))
+        return Call("GET", f"/reports?{query}", lambda _, body: Page(sorted(_names(body)), "", ""))
 
     def receipt(self, body: bytes) -> bool:
         """Tell whether this is what a VTN says of a report that it has taken: nothing, or JSON."""
@@ -179,7 +225,7 @@ class Flat:
         except (ValueError, RecursionError):
             return False
 
-    def readdress(self, body: bytes, ven: Ven) -> bytes:
+    def readdress(self, body: bytes, ven: Ven, address: Address | None) -> bytes:
         """Return a frozen report with the id that its VEN has now; a resource keeps its own."""
         report = _read_report(0, body)
         return msgspec.json.encode(msgspec.structs.replace(report, ven_id=ven.id))
@@ -199,7 +245,9 @@ class Flat:
             detail = "; ".join(f"{'.'.join(map(str, d.loc))}: {d.msg}" for d in detail)
         return plain(detail)
 
-    def writer(self, ven: Ven, loads: Sequence[LoadName], run_id: str) -> FlatWriter:
+    def writer(
+        self, ven: Ven, loads: Sequence[LoadName], run_id: str, address: Address | None
+    ) -> FlatWriter:
         """Return what writes a VEN's reports, one a load."""
         return FlatWriter(ven, loads, run_id)
 
@@ -298,6 +346,10 @@ def _renewed(status: int, body: bytes) -> Secret:
     return Secret(_read_renewal(status, body).auth_token)
 
 
+def _vens(status: int, body: bytes) -> list[Ven]:
+    return [Ven(v.id, v.ven_name, v.client_name) for v in _read_vens(status, body)]
+
+
 def _resources(status: int, body: bytes) -> list[Resource]:
     return [
         Resource(r.id, r.resource_name, r.ven_name, r.resource_type, r.status)
@@ -309,45 +361,16 @@ def _programs(status: int, body: bytes) -> list[Program]:
     return [Program(p.id, p.program_name) for p in _read_programs(status, body)]
 
 
-def _event_of(answer: EventAnswer) -> Event:
-    asked = answer.signal
-    return Event(
-        id=answer.id,
-        name=plain(answer.event_name),
-        program_id=answer.program_id,
-        start=_aware(answer.start_date),
-        end=_aware(answer.end_date),
-        version=answer.modification_number,
-        cancelled=answer.status == "cancelled",
-        signal=Signal(asked.type, tuple(asked.values), asked.unit) if asked else None,
-        targets=tuple(answer.targets or ()),
-    )
-
-
 def _event(status: int, body: bytes) -> Event:
-    return _event_of(_read_event(status, body))
+    return event_of(_read_event(status, body))
 
 
 def _events(status: int, body: bytes) -> list[Event]:
-    return [_event_of(answer) for answer in _read_events(status, body)]
+    return [event_of(answer) for answer in _read_events(status, body)]
 
 
 def _responses(status: int, body: bytes) -> list[tuple[str, str]]:
     return [(r.ven_id, r.response_type) for r in _read_responses(status, body)]
-
-
-def _event_body(event: Event) -> bytes:
-    asked = event.signal
-    return msgspec.json.encode(
-        EventRequest(
-            event_name=event.name,
-            program_id=event.program_id,
-            start_date=event.start.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-            end_date=event.end.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-            signal=SignalBody(asked.type, list(asked.values), asked.unit) if asked else None,
-            targets=list(event.targets),
-        )
-    )
 
 
 def _heard(status: int, body: bytes) -> list[Heard]:
@@ -357,7 +380,3 @@ def _heard(status: int, body: bytes) -> list[Heard]:
         watts = sum(round(kw * 1000) for kw in values)
         heard.append(Heard(report.report_name, len(values), watts))
     return heard
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

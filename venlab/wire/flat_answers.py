@@ -24,6 +24,7 @@ __all__ = [
     "RenewalAnswer",
     "ResourceAnswer",
     "ResponseAnswer",
+    "VenAnswer",
 ]
 
 
@@ -31,6 +32,7 @@ __all__ = [
 _Id = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 _Version = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 _Kw = Annotated[float, Meta(ge=-1e9, le=1e9)]  # a terawatt
+_Minutes = Annotated[float, Meta(gt=0, le=1e9)]  # two thousand years
 _AuthToken = Annotated[str, Meta(pattern=SENDABLE)]
 
 
@@ -45,6 +47,14 @@ class RegistrationAnswer(Struct):
 
     id: _Id
     auth_token: _AuthToken = ""
+
+
+class VenAnswer(Struct):
+    """A VEN in a list."""
+
+    id: _Id
+    ven_name: str
+    client_name: str = ""
 
 
 class ResourceAnswer(Struct):
@@ -75,6 +85,7 @@ class EventAnswer(Struct):
     status: str = ""
     modification_number: _Version = 0
     signal: SignalBody | None = None
+    interval_minutes: _Minutes | None = None
     targets: list[str] | None = None
 
 

@@ -139,7 +139,11 @@ class SignalBody(Struct, gc=False):
 
 
 class EventRequest(Struct, gc=False):
-    """``POST /events`` and ``PUT /events/{id}`` (extension)."""
+    """``POST /events`` and ``PUT /events/{id}`` (extension).
+
+    With `interval_minutes` each value has an interval, and they repeat until the end; without it
+    all have the whole time.
+    """
 
     event_name: Name
     program_id: Name

@@ -53,6 +53,7 @@ __all__ = [
     "ValuesMap",
     "Ven301",
     "Ven310",
+    "json_name",
 ]
 
 P = TypeVar("P")  # a period
@@ -81,12 +82,13 @@ ReportKind = Literal["REPORT_PAYLOAD_DESCRIPTOR"]
 AnyKind = Literal["EVENT_PAYLOAD_DESCRIPTOR", "REPORT_PAYLOAD_DESCRIPTOR"]
 
 
-def _json_name(name: str) -> str:
+def json_name(name: str) -> str:
+    """Return a member's name: ``program_id`` is ``programID`` in JSON."""
     first, *others = name.split("_")
     return first + "".join("ID" if part == "id" else part.title() for part in others)
 
 
-class Shape(Struct, gc=False, forbid_unknown_fields=True, kw_only=True, rename=_json_name):
+class Shape(Struct, gc=False, forbid_unknown_fields=True, kw_only=True, rename=json_name):
     """Base of all: ``program_id`` is ``programID`` in JSON."""
 
 
