@@ -36,6 +36,8 @@ class Exchange:
         now: Callable[[], float] = time.time,
         of_ven: Callable[[str], ClientCredentials] | None = None,
     ) -> None:
+        if isinstance(credential, str):
+            credential = Secret(credential)  # never shown, however it came
         self.dialect = dialect
         self._transport = transport
         self._source = credential if isinstance(credential, ClientCredentials) else None
@@ -115,7 +117,9 @@ class Exchange:
             headers["authorization"] = f"Bearer {token.secret.reveal()}"
         sending = self._transport.send(call.method, call.path, call.body, headers)
         answer = await self._noted(sending, purpose, ven, len(call.body))
-        return answer if call.takes(answer.status) else answer.hiding(token.secret.reveal())
+        # A portal's page counts as none, whatever its status.
+        page = purpose == "report" and not self.dialect.receipt(answer.body)
+        return answer.hiding(token.secret) if page or not call.takes(answer.status) else answer
 
     async def _renew(self, speaker: str) -> Given:
         source = self._source
