@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from venlab.auth import FLEET, ClientCredentials, Given, Headers, Token, Tokens
@@ -117,9 +118,12 @@ class Exchange:
             headers["authorization"] = f"Bearer {token.secret.reveal()}"
         sending = self._transport.send(call.method, call.path, call.body, headers)
         answer = await self._noted(sending, purpose, ven, len(call.body))
-        # A portal's page counts as none, whatever its status.
-        page = purpose == "report" and not self.dialect.receipt(answer.body)
-        return answer.hiding(token.secret) if page or not call.takes(answer.status) else answer
+        if not call.takes(answer.status):
+            return answer.hiding(token.secret)
+        if purpose == "report" and not self.dialect.receipt(answer.body):
+            # A portal's page, say; and no receipt it stays, whatever is hidden in it.
+            return replace(answer, body=b"\0" + answer.body).hiding(token.secret)
+        return answer
 
     async def _renew(self, speaker: str) -> Given:
         source = self._source

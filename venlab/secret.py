@@ -86,10 +86,10 @@ def _spellings(c: str) -> str:
     spelled = {c, escape(c), quote(c), quote_plus(c), quote_plus(c).lower(), f"&#{ord(c)};"}
     for code in (f"{ord(c):04x}", f"{ord(c):04X}"):
         spelled |= {f"u{code}", f"&#x{code.lstrip('0')};"}
-    others = "|".join(map(re.escape, sorted(spelled - {"\\"})))
+    longest_first = sorted(spelled - {"\\"}, key=len, reverse=True)
     # Backslashes before it, and many where a JSON text stands in another; each is looked at once.
-    others = rf"\\{{0,8}}+(?:{others})"
-    return rf"(?:{others}|\\{{1,32}}+)" if c == "\\" else others
+    escaped = rf"\\{{0,8}}+(?:{'|'.join(map(re.escape, longest_first))})"
+    return rf"(?:{escaped}|\\{{1,32}}+)" if c == "\\" else escaped
 
 
 def hide(values: dict[str, Any], names: Iterable[str]) -> None:
