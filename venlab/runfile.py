@@ -276,10 +276,11 @@ def keep_heard(
         " SET readings = readings + excluded.readings, watts = watts + excluded.watts",
         rows,
     )
-    c.execute(
+    # By the names of this page: a look at all that waits, each time, took an hour of a long run's.
+    c.executemany(
         "UPDATE deliveries SET state = 'acknowledged' WHERE state = 'waiting' AND unanswered > 0"
-        " AND destination = ? AND name IN (SELECT name FROM heard)",
-        (destination,),
+        " AND destination = ? AND name = ?",
+        ((destination, name) for name, *_ in rows),
     )
 
 
