@@ -37,5 +37,5 @@ async def problem(_request: Any, error: Any) -> JSONResponse:
 
 def add_problems(app: FastAPI) -> None:
     """Word an application's refusals as problems."""
-    for kind in (HTTPException, ValueError, sqlite3.Error):
+    for kind in (HTTPException, RequestValidationError, Unfit, sqlite3.Error):
         app.add_exception_handler(kind, problem)
