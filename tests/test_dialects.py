@@ -105,6 +105,20 @@ async def test_all_that_is_said_is_what_the_documents_allow(tmp_path: Path, name
         assert seen.exchanges[f"{name} POST 201"] > 8
 
 
+async def test_a_credential_for_each_ven_is_enough_in_310(tmp_path: Path) -> None:
+    """With an event that is there to report on, nobody needs to speak for all of them."""
+    async with elsewhere(tmp_path / "vtn") as vtn:
+        there = {"dialect": "3.1.0", "vtn_url": vtn.url_of("3.1.0")}
+        async with vl.Lab(settings(tmp_path / "operator", token=vtn.credential, **there)) as lab:
+            await lab.client.find_address("metering", "peaks")
+        each = {
+            "ven_credentials": credentials(tmp_path, vtn, "aabenraa", "aars"),
+            "token_url": f"{vtn.url_of('3.1.0')}/auth/token",
+        }
+        config = settings(tmp_path / "run", report_event="metering", **there, **each)
+        assert (await played(config)).check()
+
+
 async def test_tokens_are_asked_for_where_the_vtn_says(tmp_path: Path) -> None:
     """With a client and no token_url, the fleet's token comes from the server that it names."""
     async with elsewhere(tmp_path / "vtn") as vtn:

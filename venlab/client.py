@@ -58,6 +58,8 @@ class Client(Exchange):
         there exactly once, whatever the network does.
     address : Address, optional
         What reports are about, once `find_address` has found it.
+    voices : list of str
+        Client names of the VENs that ask for what is nobody's own, where there is no credential.
 
     Examples
     --------
@@ -305,5 +307,8 @@ class Client(Exchange):
         def page_at(place: str) -> Call[Page[Heard]]:
             return self.dialect.heard(run_id, self.address, place, self.dialect.page_of_reports)
 
-        async for page in self._walk("read back", page_at):
-            yield page
+        # Where each VEN sees its own only, and nobody sees all, each is asked.
+        each = self.voices if self._leaderless and self.dialect.private else [FLEET]
+        for speaker in each:
+            async for page in self._walk("read back", page_at, speaker):
+                yield page

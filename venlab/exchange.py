@@ -43,6 +43,8 @@ class Exchange:
         self._tokens = Tokens(fixed, now)
         self._note = note
         self._of_ven = of_ven
+        self._leaderless = of_ven is not None and not (self._source or fixed)
+        self.voices: list[str] = []
 
     def can(self, wish: str) -> bool:
         """Tell whether the dialect has words for something."""
@@ -68,10 +70,10 @@ class Exchange:
         return await whole_list(ask, key, self.dialect.page, purpose)
 
     def _walk(
-        self, purpose: str, page_at: Callable[[str], Call[Page[T]]]
+        self, purpose: str, page_at: Callable[[str], Call[Page[T]]], speaker: str = FLEET
     ) -> AsyncGenerator[list[T]]:
         async def ask(place: str) -> Page[T]:
-            return await self._ask(purpose, page_at(place))
+            return await self._ask(purpose, page_at(place), speaker=speaker)
 
         return walk(ask, purpose)
 
@@ -91,12 +93,13 @@ class Exchange:
 
     async def _send(self, purpose: str, call: Call[T], ven: str, speaker: str) -> Answer:
         """Send a call; if its token is refused and can be renewed, once more with the new one."""
-        token = await self._tokens.at_hand(speaker, self._renew)
+        token = await self._tokens.at_hand(self._voice(speaker), self._renew)
         answer = await self._send_as(token, purpose, call, ven)
         if answer.status not in (401, 403):
             return answer
+        refused = 401 if answer.status == self.dialect.stranger else answer.status
         try:
-            new = await self._tokens.instead_of(token, answer.status, self._renew)
+            new = await self._tokens.instead_of(token, refused, self._renew)
         except Refused as error:  # the VTN does not know the VEN any more, or renews no tokens
             return Answer(404, {}, str(error).encode()) if error.status == 404 else answer
         if new is None:
@@ -121,6 +124,13 @@ class Exchange:
         if source:
             return source.read(await self._noted(source.ask(), "get token", speaker))
         return await self._ask("renew token", self.dialect.renew_token(speaker)), math.inf
+
+    def _voice(self, speaker: str) -> str:
+        """Return who asks what is nobody's own: a VEN, where there is no credential for all."""
+        if speaker != FLEET or not (self._leaderless and self.voices):
+            return speaker
+        self._tokens.expect(self.voices[0])
+        return self.voices[0]
 
     def _speaker(self, ven: Ven) -> str:
         return ven.client_name if self._of_ven else ven.id

@@ -117,6 +117,7 @@ class Link:
         self, roster: Roster, progress: Callable[[int, int], None], *, as_operator: bool
     ) -> None:
         """Register everybody; a VTN that loses meanwhile what it had is told all of it again."""
+        self.client.voices = roster.client_names
         await self._patiently(self._find_address)
         try:
             await roster.settle(self.client, progress, as_operator=as_operator)

@@ -135,9 +135,14 @@ class Roster:
         await self._enrol(client, behind[self.approved[behind]].tolist())
         self.vens[v] = ven
 
+    @property
+    def client_names(self) -> list[str]:
+        """What each VEN calls itself, in the order of the fleet."""
+        return [self._prefix + str(town) for town in self._fleet.town_id]
+
     async def _register_ven(self, client: Client, v: int) -> Ven:
         name = self._prefix + str(self._fleet.ven_name[v])
-        client_name = self._prefix + str(self._fleet.town_id[v])
+        client_name = self.client_names[v]
         log.info("Registering VEN: %s", name)
         return await self._patiently(lambda: client.register_ven(name, client_name))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.faults import matrix
 from tests.test_lab import quick
 from venlab.clock import Clock
+from venlab.config import DIALECTS
 from venlab.lab import Lab
 from venlab.results import Results
 
@@ -32,8 +34,25 @@ async def test_one_fault_of_each_kind(row: matrix.Row, tmp_path: Path, like: Res
     await exact(row, tmp_path, like)
 
 
+IN_THE_STANDARD = (
+    matrix.Row("reset stored", 0.3),
+    matrix.Row("expire", 0.3),
+    matrix.Row("html stored", 0.3, registering=True),
+    matrix.Row("restart down=0.3 from=0.02 lose=store", 1.0),
+)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS[1:])
+@pytest.mark.parametrize("row", IN_THE_STANDARD, ids=str)
+async def test_the_standard_s_batches(
+    row: matrix.Row, dialect: str, tmp_path: Path, like: Results
+) -> None:
+    """Delicate there: batches stored unanswered, a client's token, an event that is gone."""
+    await exact(replace(row, dialect=dialect), tmp_path, like)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("row", list(matrix.rows()), ids=str)
+@pytest.mark.parametrize("row", [r for d in DIALECTS for r in matrix.rows(d)], ids=str)
 async def test_the_whole_matrix(row: matrix.Row, tmp_path: Path, like: Results) -> None:
     """Each fault with a third of all requests and with all, over both transports."""
     await exact(row, tmp_path, like)

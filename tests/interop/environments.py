@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-MAKE_S = 600.0
+MAKE_S = 300.0
 
 
 @dataclass(frozen=True)

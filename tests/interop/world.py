@@ -19,7 +19,7 @@ from tests.interop.peers.script import holds
 from tests.standard.recording import Recording, forwarding, served
 from tests.standard.samples import request
 from tests.vtn.conftest import Server
-from venlab.durations import parse_duration
+from venlab.durations import Duration
 from venlab.errors import DataError
 
 PLAYED_S = 120.0
@@ -209,7 +209,7 @@ def meant(content: Any) -> Any:
     if isinstance(content, list):
         return [meant(inner) for inner in content]
     if isinstance(content, str):
-        for reading in (datetime.fromisoformat, parse_duration):
+        for reading in (datetime.fromisoformat, Duration.parse):
             try:
                 return reading(content)
             except (ValueError, DataError):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.kills.trial import KILLS, Kill, Outcome, Reference, tried
+from venlab.config import DIALECTS
 
 SEED = 7
 HEAD = ("killed", "how", "times", "resumed", "anew", "exact", "lost", "wall s")
@@ -43,11 +44,15 @@ def main() -> int:
     parser.add_argument("count", nargs="?", type=int, default=30, help="of each kind (%(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="of the moments (%(default)s)")
     parser.add_argument("--at-once", type=int, default=2, help="runs at a time (%(default)s)")
+    parser.add_argument("--dialect", choices=DIALECTS, default="flat")
     asked = parser.parse_args()
     failed = False
     print(line(*HEAD), line(*["---"] * len(HEAD)), sep="\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="venlab-kills-") as name:
-        references = {by: Reference(Path(name, f"{by}"), by_papermill=by) for by in (False, True)}
+        references = {
+            by: Reference(Path(name, f"{by}"), by_papermill=by, dialect=asked.dialect)
+            for by in (False, True)
+        }
         for kill in KILLS:
             began, done = time.monotonic(), []
             for n, each in enumerate(

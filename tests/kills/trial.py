@@ -78,16 +78,17 @@ KILLS = tuple(
 class Play:
     """A run in a folder of its own, by a script or by `venlab run`."""
 
-    def __init__(self, folder: Path, *, by_papermill: bool) -> None:
-        self.folder, self._by_papermill = folder, by_papermill
+    def __init__(self, folder: Path, *, by_papermill: bool, dialect: str) -> None:
+        self.folder, self._by_papermill, self.dialect = folder, by_papermill, dialect
         folder.mkdir(parents=True)
+        settings = SETTINGS | {"dialect": dialect}
         witness = WITNESS.format(path=str(folder / "finished"))
         if by_papermill:
-            told = "\n".join(f"{name}: {type(v).__name__} = {v!r}" for name, v in SETTINGS.items())
+            told = "\n".join(f"{name}: {type(v).__name__} = {v!r}" for name, v in settings.items())
             cells = map(code, (witness, *CELLS))
             write_notebook(folder / "job.ipynb", parameters(told + '\nout_dir: str = ""'), *cells)
         else:
-            source = witness + SCRIPT.format(settings=SETTINGS)
+            source = witness + SCRIPT.format(settings=settings)
             (folder / "play.py").write_text(source, encoding="utf-8")
 
     def begin(self, *, resume: bool = False) -> subprocess.Popen[bytes]:
@@ -131,8 +132,8 @@ class Play:
 class Reference(Play):
     """A run that nobody touched: what there is to be measured, and how long it takes."""
 
-    def __init__(self, folder: Path, *, by_papermill: bool) -> None:
-        super().__init__(folder, by_papermill=by_papermill)
+    def __init__(self, folder: Path, *, by_papermill: bool, dialect: str = "flat") -> None:
+        super().__init__(folder, by_papermill=by_papermill, dialect=dialect)
         process = self.begin()
         began = self.opened(process)
         number, said = self.end(process)
@@ -170,8 +171,9 @@ def values(results: Results) -> dict[int, tuple[object, ...]]:
 
 def stored(play: Play) -> list[str]:
     """Return the names of all reports at the VTN, without the run's own, as often as they are."""
+    table = "reports" if play.dialect == "flat" else "standard_reports"
     with closing(sqlite3.connect(play.folder / "run" / "vtn.sqlite")) as c:
-        names = c.execute("SELECT name FROM reports ORDER BY name").fetchall()
+        names = c.execute(f"SELECT name FROM {table} ORDER BY name").fetchall()
     return sorted(name.partition("/")[2] for (name,) in names)
 
 
@@ -188,7 +190,7 @@ class Outcome:
 
 def tried(kill: Kill, folder: Path, share: float, reference: Reference) -> Outcome:
     """Play, kill at a share of the run's expected length, go on, compare."""
-    play = Play(folder, by_papermill=kill.by_papermill)
+    play = Play(folder, by_papermill=kill.by_papermill, dialect=reference.dialect)
     process = play.begin()
     moment_s = share * reference.took_s
     moment = play.opened(process) + moment_s

@@ -59,7 +59,8 @@ BOTH = (
         "components schemas intervalPeriod nullable",
         ABSENT,
         True,
-        "optional wherever it stands, and a widely used client sends null for what it leaves out",
+        "the Definition calls optional members generally nullable, this is optional wherever it "
+        "stands, and a widely used client sends null for whatever it leaves out",
     ),
     Patch(
         "components schemas duration nullable",
@@ -243,7 +244,8 @@ ONLY_310 = (
 PATCHES = {"3.0.1": BOTH + ONLY_301, "3.1.0": BOTH + ONLY_310}
 
 # What our VTN says and the documents do not: paths with the schema of a good answer (None: not
-# JSON, or not looked at), and statuses that any operation may answer with a problem.
+# JSON, or not looked at), and statuses that any operation may answer with a problem ("Servers may
+# implement other response codes", the Definition has it).
 EXTENSIONS: dict[str, Any] = {
     "GET /health": {"type": "object", "required": ["status", "name", "dialects"]},
     "GET /docs": None,

@@ -141,6 +141,8 @@ class Dialect(Protocol):
     page: ClassVar[int]  # the most that a list is asked for at once
     page_of_reports: ClassVar[int]
     tells_id_of_same_name: ClassVar[bool]  # who registers a name again learns the id that it has
+    private: ClassVar[bool]  # a VEN sees its own only
+    stranger: ClassVar[int]  # status of an answer to a token that is not known
     cannot: ClassVar[Mapping[str, str]]
 
     def health(self) -> Call[Health]: ...  # noqa: D102 - the names are those of `Client`

@@ -92,6 +92,8 @@ class Flat:
     page: ClassVar[int] = 1000
     page_of_reports: ClassVar[int] = 5000
     tells_id_of_same_name: ClassVar[bool] = True
+    private: ClassVar[bool] = False
+    stranger: ClassVar[int] = 401
     cannot: ClassVar[Mapping[str, str]] = {"address": "a report is about no event"}
 
     def health(self) -> Call[Health]:

@@ -75,6 +75,8 @@ class OpenAdr3:
 
     name: ClassVar[str]
     types_targets: ClassVar[bool]
+    private: ClassVar[bool]
+    stranger: ClassVar[int]
     report_shape: ClassVar[type[Report301 | Report310]]
     page: ClassVar[int] = 50  # the most that the documents allow
     page_of_reports: ClassVar[int] = 50

@@ -19,6 +19,8 @@ class V301(OpenAdr3):
     name = "3.0.1"
     report_shape = Report301
     types_targets = True
+    private = False
+    stranger = 403  # it knows no 401
 
     def _ven(self, name: str, client_name: str, speaks: bool) -> Mapping[str, Any]:
         return {"objectType": "VEN", "venName": name}

@@ -19,6 +19,8 @@ class V310(OpenAdr3):
     name = "3.1.0"
     report_shape = Report310
     types_targets = False
+    private = True
+    stranger = 401
 
     def _ven(self, name: str, client_name: str, speaks: bool) -> Mapping[str, Any]:
         if speaks:  # its token says which client it is
