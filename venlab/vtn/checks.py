@@ -98,7 +98,8 @@ class Access:
             if hash_of(secret) != self._operator:
                 return None
             if client_id == OPERATOR_ID:
-                return replace(self._known[self._operator], dialect=dialect)
+                operator = self._known[self._operator]
+                return operator if dialect == "flat" else replace(operator, dialect=dialect)
             return Caller(f"{dialect}/{client_id}", dialect=dialect, client_id=client_id)
         ven = self._store.find("vens", id=client_id, token_hash=hash_of(secret))
         return Caller(client_id) if ven else None

@@ -36,6 +36,7 @@ _Hit = tuple[Fault, float]  # and a normal variate of its own
 _LOG_S = 1.0  # between two lines about faults of one name
 _LINGER_0 = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # a close is then a reset
 _JSON: _Headers = ((b"content-type", JSON.encode()),)
+_NAMES = ("id", "ven_id", "ven_name", "client_name", "venID", "venName", "clientID", "clientName")
 _PAGE = b"<!DOCTYPE html><title>Welcome</title><p>Please sign in to use this network."
 
 
@@ -193,7 +194,9 @@ class Misbehaving:
         for fault, stream in self._aims:
             aimed = path.startswith(fault.path) and fault.method in ("", scope["method"])
             aimed &= bool(ven_id) or fault.kind != "expire"
-            if not aimed or (fault.ven and not _speaks_of(app, fault.ven, ven_id, scope, body)):
+            if not aimed or (
+                fault.ven and not _speaks_of(_names(app, dialect, fault.ven), ven_id, scope, body)
+            ):
                 continue
             chance, normal = stream.random(), stream.standard_normal()
             if chance < fault.share and 0 <= since - fault.from_s < fault.for_s:
@@ -218,21 +221,29 @@ def _ven_id(app: Front, scope: Scope, dialect: str) -> str | None:
     return None
 
 
-def _speaks_of(app: Front, ven: str, ven_id: str | None, scope: Scope, body: bytes) -> bool:
+def _speaks_of(names: set[str], ven_id: str | None, scope: Scope, body: bytes) -> bool:
     """Tell whether a VEN's request is this one's, or the operator's names it anywhere."""
-    names = {ven}
-    columns = ("id", "ven_name", "client_name")
-    with suppress(sqlite3.Error):
-        for column in columns:
-            for row in app.store.page("vens", 0, -1, **{column: ven}):
-                names |= {row[name] for name in columns}
     if ven_id:
         return ven_id in names
     said = [*scope["path"].split("/"), *QueryParams(scope["query_string"]).values()]
     with suppress(ValueError, AttributeError):  # it is no JSON, or no object
         members = from_json(body)
-        said += [members.get(name) for name in ("ven_id", *columns)]
+        said += [members.get(name) for name in _NAMES]
     return any(word in names for word in said if isinstance(word, str))
+
+
+def _names(app: Front, dialect: str, ven: str) -> set[str]:
+    """Return all that a VEN is called in a dialect, of which one name is given."""
+    names, columns = {ven}, ("id", "ven_name", "client_name")
+    where: dict[str, Any] = {"table": "vens"}
+    if dialect != "flat":
+        columns = ("id", "name", "client")
+        where = {"table": "objects", "version": dialect, "kind": "vens"}
+    with suppress(sqlite3.Error):
+        for column in columns:
+            for row in app.store.page(**where | {column: ven}):
+                names |= {row[name] for name in columns}
+    return names | {f"{dialect}/{name}" for name in names}
 
 
 class _Answer(NamedTuple):

@@ -16,6 +16,7 @@ from venlab.vtn.models import AccessToken, TokenRefusal
 from venlab.vtn.store import Row
 
 TOKEN_PATH = "/auth/token"
+LONGEST_ID = 128  # characters; objects show whose they are
 MAX_FORM = 160 * 2**10  # what the standard allows, each character in its longest form
 _FORM = "application/x-www-form-urlencoded"
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -40,24 +41,38 @@ def token_routes(access: Access, lasts_s: int, version: Version | None = None) -
         """Give a token to a client that shows its id and secret, in the form or by HTTP Basic.
 
         `operator` with the VTN's credential gets a token of the operator; a VEN's id with its
-        `auth_token` gets one that speaks for this VEN. `scope` is repeated and means nothing.
+        `auth_token` gets one that speaks for this VEN. In the standard's dialects every other id
+        with the VTN's credential is that VEN; there `scope` narrows what a token opens, elsewhere
+        it is repeated and means nothing.
         """
-        form = _form_of(request.headers.get("content-type", ""), await request.body())
-        client_id, secret = _client_of(request.headers.get("authorization"), form)
-        owner = access.owner(client_id, secret.encode(), version.name if version else "flat")
-        if owner is None:
-            raise _refused("invalid_client", "no client has this id and secret")
-        if (kind := form.get("grant_type")) != "client_credentials":
-            error = "unsupported_grant_type" if kind else "invalid_request"
-            raise _refused(error, "grant_type must be client_credentials")
-        asked = {"scope": form["scope"]} if "scope" in form else {}
-        if version:
-            owner, asked = _with_scopes(owner, version, form.get("scope", ""))
+        try:
+            form = _form_of(request.headers.get("content-type", ""), await request.body())
+            owner = _owner(access, request.headers.get("authorization"), form, version)
+            asked = {"scope": form["scope"]} if "scope" in form else {}
+            if version:
+                owner, asked = _with_scopes(owner, version, form.get("scope", ""))
+        except HTTPException as refusal:
+            if version and refusal.status_code == 401:
+                refusal.status_code = version.stranger
+            raise
         response.headers.update(_NO_STORE)
         token = access.issue(owner, lasts_s)
         return {"access_token": token, "token_type": "Bearer", "expires_in": lasts_s, **asked}
 
     return router
+
+
+def _owner(
+    access: Access, header: str | None, form: dict[str, str], version: Version | None
+) -> Caller:
+    client_id, secret = _client_of(header, form)
+    owner = access.owner(client_id, secret.encode(), version.name if version else "flat")
+    if owner is None or len(client_id) > LONGEST_ID:
+        raise _refused("invalid_client", "no client has this id and secret")
+    if (kind := form.get("grant_type")) != "client_credentials":
+        error = "unsupported_grant_type" if kind else "invalid_request"
+        raise _refused(error, "grant_type must be client_credentials")
+    return owner
 
 
 def _with_scopes(owner: Caller, version: Version, scope: str) -> tuple[Caller, Row]:
