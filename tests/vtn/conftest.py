@@ -84,6 +84,24 @@ async def vtn(store: Store) -> AsyncIterator[Client]:
         yield Client(http, "op")
 
 
+@pytest.fixture(params=["3.0.1", "3.1.0"])
+async def standard(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Any]:
+    """A VTN in-process that speaks one version of the standard, then the other."""
+    from tests.vtn.standards import vtn_of
+
+    async with vtn_of(request.param, store) as vtn:
+        yield vtn
+
+
+@pytest.fixture
+async def private(store: Store) -> AsyncIterator[Any]:
+    """The same, of 3.1.0 only."""
+    from tests.vtn.standards import vtn_of
+
+    async with vtn_of("3.1.0", store) as vtn:
+        yield vtn
+
+
 class Server:
     """``python -m venlab.vtn`` and its ready line."""
 

@@ -29,7 +29,11 @@ def read_body(body: bytes, shape: type[S]) -> tuple[S, dict[str, Any]]:
     Unfit
         It is not; the first thing that is wrong, and where.
     """
-    members = _fitted(from_json(body, allow_inf_nan=False), _info(shape))
+    try:
+        sent = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Unfit(f"JSON decode error: {error}") from None
+    members = _fitted(sent, _info(shape))
     return _convert(members, shape, strict=True), members
 
 

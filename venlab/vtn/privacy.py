@@ -108,7 +108,7 @@ class View:
             heard = {word for each in body["objectOperations"] for word in each["objects"]}
             if objects.isdisjoint(heard):
                 return False
-        if getattr(query, "active", False) and is_over(body):
+        if getattr(query, "active", False) and is_over(self.show(kind, row)):
             return False
         return not isinstance(query, Targeted) or self._aimed(kind, row, body, query)
 

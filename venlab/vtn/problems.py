@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -25,6 +26,8 @@ async def problem(_request: Any, error: Any) -> JSONResponse:
             status, headers, detail = error.status_code, error.headers, error.detail
         case sqlite3.Error():
             status, detail = 503, f"the VTN's store fails: {error}"
+        case RequestValidationError():
+            status, detail = 400, error.errors()[0]["msg"]
         case _:
             status, detail = 400, str(error)
     content: Any = detail if isinstance(detail, dict) else {"detail": str(detail)[:LONGEST]}
