@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from tests.interop.environments import Peer
+from tests.interop.lab import LabClient
 from tests.interop.peers.script import holds
 from tests.standard.recording import Recording, forwarding, served
 from tests.standard.samples import request
@@ -59,69 +60,40 @@ class World:
         self.url = f"{url}/openadr3/{version}"
         self.seen = Recording()
         self._http = self.seen.watch(httpx.Client(base_url=self.url, trust_env=False))
-        self._tokens = {who: self._token(who) for who in ("operator", "lab")}
+        self._token = self._given()
+        self.client = LabClient(self.url, version, CREDENTIAL, self.seen)
         self.lab = self._written()
 
     def close(self) -> None:
         self._http.close()
 
-    def _token(self, who: str) -> str:
-        form = {"grant_type": "client_credentials", "client_id": who, "client_secret": CREDENTIAL}
+    def _given(self) -> str:
+        form = {"grant_type": "client_credentials", "client_id": "operator"}
+        form |= {"client_secret": CREDENTIAL}
         answer = self._http.post("/auth/token", data=form)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
 
-    def ask(self, method: str, path: str, content: Any = None, who: str = "operator") -> Any:
-        headers = {"Authorization": f"Bearer {self._tokens[who]}"}
+    def ask(self, method: str, path: str, content: Any = None) -> Any:
+        """Ask as business logic, by plain HTTP."""
+        headers = {"Authorization": f"Bearer {self._token}"}
         answer = self._http.request(method, path, json=content, headers=headers)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
-    def write(self, kind: str, who: str = "operator", **changes: Any) -> Any:
-        body = request(self.version, kind, **changes)
-        path = f"/{kind}s"
-        if kind == "resource" and self.version == "3.0.1":
-            path = f"/vens/{body['venID']}/resources"
-        return self.ask("POST", path, body, who)
-
     def _written(self) -> dict[str, Any]:
-        """Write what the lab writes: a program, events to act on and to report on, its own VEN."""
-        program = self.write("program", targets=None)
-        own = {"programID": program["id"], "targets": None}
-        group = [{"type": "GROUP", "values": ["north"]}]
-        north = ["north"] if self.version == "3.1.0" else group
-        levels = [{"id": n, "payloads": [{"type": "SIMPLE", "values": [n]}]} for n in (1, 2)]
-        prices = [{"id": n, "payloads": [{"type": "PRICE", "values": [0.5 + n]}]} for n in range(4)]
-        asked = {"payloadType": "DEMAND", "units": "KW", "readingType": "DIRECT_READ"}
-        period = {"start": "2023-01-09T16:00:00Z", "duration": "PT1H"}
-        both = own | {"intervalPeriod": period}
-        events = [
-            self.write("event", **both | {"targets": north, "intervals": levels}),
-            self.write("event", **both, eventName="prices", intervals=prices),
-            self.write(
-                "event", **own, eventName="reports", reportDescriptors=[asked], intervals=[]
-            ),
-            self.write("event", **both, eventName="again", intervals=levels),
-            self.write("event", **both, eventName="and again", intervals=levels),
-        ]
-        ven = self.write("ven", "lab", venName="Lab")
-        resource = self.write("resource", "lab", venID=ven["id"])
-        ids = {"eventID": events[2]["id"]}
-        ids |= {"programID": program["id"]} if self.version == "3.0.1" else {}
-        report = self.write("report", "lab", **ids)
-        return {
-            "program": program,
-            "events": events,
-            "ven": ven,
-            "resource": resource,
-            "report": report,
-        }
+        """Have the lab write what it writes; return the objects as the VTN has them."""
+        ids = self.client.write()
+        events = [self.ask("GET", f"/events/{event}") for event in ids["events"]]
+        program = self.ask("GET", f"/programs/{ids['program']}")
+        (report,) = self.ask("GET", "/reports")
+        return {"program": program, "events": events, "report": report}
 
     def tell(self, peer: Peer, url: str) -> dict[str, Any]:
         """Return what a peer's script is told: where, who it is, what is there, what to write."""
         name = peer.package
         spare, waste = (
-            self.write("program", programName=f"{what} of {name}", targets=None)
+            self.ask("POST", "/programs", {"programName": f"{what} of {name}"})
             for what in ("spare", "waste")
         )
         program = {"programID": self.lab["program"]["id"]}
@@ -156,8 +128,11 @@ class World:
         calls = {"objects": ["EVENT"], "operations": words, "bearerToken": "t"}
         return calls | {"callbackUrl": "https://vtn.example/told"}
 
-    def read_back(self, kind: str, object_id: str | None, body: Any) -> None:
-        """Raise ValueError unless the VTN holds what a peer was to write, somewhere if no id."""
+    def read_back(self, kind: str, object_id: str | None, body: Any, who: str) -> None:
+        """Raise ValueError unless the VTN holds what a peer was to write, somewhere if no id.
+
+        By plain HTTP every member is looked at, by the lab's client what the lab makes of it.
+        """
         path = f"/vens/{body['venID']}" if (kind, self.version) == ("resource", "3.0.1") else ""
         path += f"/{kind}s" + (f"/{object_id}" if object_id else "")
         found = self.ask("GET", path)
@@ -168,6 +143,7 @@ class World:
             holds(meant(found), wanted)
         elif not any(meant(each) == meant(each) | wanted for each in found):
             raise ValueError(f"none of {len(found)} is it")
+        self.client.read(kind, object_id, body, who)
 
 
 def play(peer: Peer, python: Path, world: World, folder: Path) -> Outcome:
@@ -194,8 +170,8 @@ def play(peer: Peer, python: Path, world: World, folder: Path) -> Outcome:
         if said["ok"] and "kind" in said:
             body = said.get("body") or told["write"][said["kind"]]
             try:
-                world.read_back(said["kind"], said.get("wrote"), body)
-            except (ValueError, AssertionError) as error:
+                world.read_back(said["kind"], said.get("wrote"), body, told["ven"]["id"])
+            except (ValueError, AssertionError, VenlabError) as error:
                 wrong.append(f"{said['kind']}: {error}")
     outcome.cells[READS] = Cell(not wrong, "; ".join(wrong))
     outcome.requests, outcome.answers = seen.requests, seen.answers

@@ -71,17 +71,14 @@ def test_a_report_by_hand(version: str) -> None:
     (draft,) = writer.write(T0, 450, [1234, -1])
     assert draft.name == "run-1/aeroe/20231130T150730Z"
     assert list(draft.positions) == [0]
-    program = {"programID": "p1"} if version == "3.0.1" else {}
+    old = version == "3.0.1"
+    program = {"programID": "p1"} if old else {}
+    mark = {} if old else {"objectType": "REPORT_PAYLOAD_DESCRIPTOR"}  # old peers choke on it
     assert json.loads(draft.body) == program | {
         "eventID": "e1",
         "clientName": "aeroe",
         "payloadDescriptors": [
-            {
-                "objectType": "REPORT_PAYLOAD_DESCRIPTOR",
-                "payloadType": "DEMAND",
-                "readingType": "MEAN",
-                "units": "KW",
-            }
+            {**mark, "payloadType": "DEMAND", "readingType": "MEAN", "units": "KW"}
         ],
         "reportName": "run-1/aeroe/20231130T150730Z",
         "resources": [
@@ -93,6 +90,13 @@ def test_a_report_by_hand(version: str) -> None:
         ],
     }
     check_request(version, standard(version).post_report(draft.body))
+
+
+def test_an_event_to_report_on_has_no_intervals() -> None:
+    """3.0.1 requires the list, and one peer cannot read an interval without payloads in it."""
+    body = json.loads(standard("3.0.1").open_address("p1", "reports").body)
+    assert body["intervals"] == []
+    assert "intervals" not in json.loads(standard("3.1.0").open_address("p1", "reports").body)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

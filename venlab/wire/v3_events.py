@@ -81,8 +81,8 @@ def event_body(event: Event, *, typed: bool) -> dict[str, Any]:
         body["intervalPeriod"] = _period_body(event.period)
     if event.duration and not typed:
         body["duration"] = str(event.duration)
-    if event.intervals or typed:  # 3.0.1 must have one, even with nothing in it
-        body["intervals"] = [_interval_body(i) for i in event.intervals or (Interval(0),)]
+    if event.intervals or typed:  # 3.0.1 must have the list; one without payloads not all can read
+        body["intervals"] = [_interval_body(i) for i in event.intervals]
     return body
 
 

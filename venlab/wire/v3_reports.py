@@ -60,10 +60,11 @@ class BatchWriter:
         self._name, self._limits = f"{run_id}/{ven.client_name}/", limits
         self._kind = address.payload_type
         head: dict[str, object] = {"eventID": address.event_id}
+        descriptor = {"payloadType": self._kind, "readingType": "MEAN", "units": UNITS[self._kind]}
         if shape is Report301:
             head = {"programID": address.program_id, **head}
-        descriptor = {"payloadType": self._kind, "readingType": "MEAN", "units": UNITS[self._kind]}
-        descriptor = {"objectType": "REPORT_PAYLOAD_DESCRIPTOR", **descriptor}
+        else:  # 3.0.1 may leave it out, and not all clients can read it
+            descriptor = {"objectType": "REPORT_PAYLOAD_DESCRIPTOR", **descriptor}
         head |= {"clientName": ven.client_name, "payloadDescriptors": [descriptor]}
         self._head = msgspec.json.encode(head)[:-1] + b',"reportName":'
         self._entries = [
