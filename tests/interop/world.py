@@ -21,7 +21,7 @@ from tests.standard.recording import Recording, forwarding, served
 from tests.standard.samples import request
 from tests.vtn.conftest import Server
 from venlab.durations import Duration
-from venlab.errors import DataError
+from venlab.errors import DataError, VenlabError
 
 PLAYED_S = 120.0
 CREDENTIAL = "op"
