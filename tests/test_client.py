@@ -17,7 +17,7 @@ from venlab.fasttransport import FastTransport
 from venlab.model import Program, Ven
 from venlab.runfile import Attempt
 from venlab.secret import Secret
-from venlab.transport import HttpxTransport, is_loopback
+from venlab.transport import MAX_WORDS, HttpxTransport, is_loopback
 from venlab.wire import dialect
 
 OK = (200, b'{"status": "ok"}')
@@ -199,6 +199,20 @@ async def test_pages_are_collected_whatever_the_order() -> None:
         assert len(await client.programs()) == 1000
         assert len(vtn.requests) == 2
         await client.close()
+
+
+LONG = b'{"you": "sa"}' + b" " * MAX_WORDS + b"<html>"
+
+
+@pytest.mark.parametrize("page", [b'{"you": "sa"id"}', LONG], ids=["short", "long"])
+async def test_no_receipt_comes_of_hiding(page: bytes) -> None:
+    """What is no JSON does not become some where the token or a long page's end is left out."""
+    async with scripted(lambda _: (200, page)) as vtn:
+        client = client_of(vtn.url, 'sa"id')
+        answer = await client.post_report(Ven("v", "Aars", "aars"), b"{}")
+        await client.close()
+    assert not client.dialect.receipt(answer.body)
+    assert b'sa"id' not in answer.body
 
 
 async def test_every_request_is_noted_answered_or_not() -> None:

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 import msgspec
@@ -178,6 +178,10 @@ class _Form(bytes):
     def __repr__(self) -> str:
         return f"<a form of {len(self)} bytes>"
 
+    def __getitem__(self, key: Any) -> Any:  # some cut what is long before they show it
+        part = super().__getitem__(key)
+        return _Form(part) if isinstance(part, bytes) else part
+
 
 class _TokenAnswer(Struct):
     """RFC 6749 §5.1; decoding makes all the checks, and its errors repeat no value."""
@@ -247,8 +251,8 @@ class ClientCredentials:
         timeout_s: float = 10.0,
     ) -> None:
         checked_url(token_url, "token_url")
-        if not secret:
-            raise ConfigError("the client's secret is empty", self.remedy)
+        if not (secret and secret.reveal().isprintable()):
+            raise ConfigError("the client's secret is empty or no text", self.remedy)
         self._url, parts = token_url, urlsplit(token_url)
         origin = f"{parts.scheme}://{parts.netloc}"  # a path may end in a slash, and keeps it
         self._path = parts.path
@@ -321,10 +325,7 @@ class ClientCredentials:
 
     def _hiding(self, words: str) -> str:
         """Return what somebody said without the secret that it may repeat."""
-        plain = self._secret.reveal()
-        for secret in (plain, quote_plus(plain), self._basic()):
-            words = words.replace(secret, "***")
-        return words
+        return self._secret.out_of(Secret(self._basic()).out_of(words))
 
 
 def credential_of(

@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from venlab.auth import FLEET, ClientCredentials, Given, Headers, Token, Tokens
@@ -69,6 +70,8 @@ class Client:
         note: Callable[[Attempt], None] = lambda _: None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        if isinstance(credential, str):
+            credential = Secret(credential)  # never shown, however it came
         self.dialect = dialect
         self._transport = transport
         self._source = credential if isinstance(credential, ClientCredentials) else None
@@ -257,7 +260,12 @@ class Client:
             headers["authorization"] = f"Bearer {token.secret.reveal()}"
         sending = self._transport.send(call.method, call.path, call.body, headers)
         answer = await self._noted(sending, purpose, ven, len(call.body))
-        return answer if call.takes(answer.status) else answer.hiding(token.secret.reveal())
+        if not call.takes(answer.status):
+            return answer.hiding(token.secret)
+        if purpose == "report" and not self.dialect.receipt(answer.body):
+            # A portal's page, say; and no receipt it stays, whatever is hidden in it.
+            return replace(answer, body=b"\0" + answer.body).hiding(token.secret)
+        return answer
 
     async def _renew(self, speaker: str) -> Given:
         if speaker == FLEET and self._source:

@@ -89,10 +89,11 @@ class FastTransport:
             request = request.body_bytes(body)
         try:
             async with self._line(), request.build_streamed() as response:
-                content = bytes(await response.body_reader.read(MAX_ANSWER + 1) or b"")
+                content = response.body_reader.read(MAX_ANSWER + 1)
+                came = Answer(response.status, response.headers, bytes(await content or b""))
         except self._failure as error:
             raise unanswered(self._base_url, _cause(error), headers) from None
-        return answered(self._base_url, headers, response.status, response.headers, content)
+        return answered(self._base_url, headers, came)
 
     def _line(self) -> Semaphore:
         loop = get_running_loop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import ipaddress
+import logging
 import ssl
 import warnings
 import weakref
@@ -18,6 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from venlab.errors import NoAnswer
+from venlab.secret import Secret
 from venlab.urls import checked_url
 
 __all__ = [
@@ -31,14 +33,15 @@ __all__ = [
 ]
 
 MAX_ANSWER = 32 * 2**20  # bytes; our own VTN's longest page is half of it, one of 5,000 loads 3 MB
+MAX_WORDS = 2**18  # bytes of a refusal; whoever reads it reads no more
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status, headers (looked up in any case), and the body, maybe a secret."""
+    """What came back: status, headers (looked up in any case) and body; both may hold a secret."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
     @property
@@ -46,11 +49,10 @@ class Answer:
         """Whether the same request may be taken later: 408, 425, 429 and 5xx."""
         return self.status in (408, 425, 429) or self.status >= 500
 
-    def hiding(self, token: str) -> Answer:
+    def hiding(self, token: Secret) -> Answer:
         """Return the answer as it may be shown: some servers repeat what they were sent."""
-        if not token or token.encode() not in self.body:
-            return self
-        return replace(self, body=self.body.replace(token.encode(), b"***"))
+        said = self.body[:MAX_WORDS].decode("latin-1")  # which gives back whatever bytes there are
+        return replace(self, body=token.out_of(said).encode("latin-1"))
 
 
 class Transport(Protocol):
@@ -84,21 +86,19 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"  # and not 127.example.org
 
 
-def answered(
-    url: str, sent: Mapping[str, str], status: int, headers: Mapping[str, str], body: bytes
-) -> Answer:
-    """Return what came as an answer; NoAnswer if it is none, or longer than it may be."""
-    if status < 200:
-        raise unanswered(url, f"status {status} ends nothing", sent)
-    if len(body) > MAX_ANSWER:
+def answered(url: str, sent: Mapping[str, str], came: Answer) -> Answer:
+    """Return what came if it is an answer; NoAnswer if it is none, or longer than it may be."""
+    if came.status < 200:
+        raise unanswered(url, f"status {came.status} ends nothing", sent)
+    if len(came.body) > MAX_ANSWER:
         raise unanswered(url, f"it is longer than {MAX_ANSWER} bytes", sent)
-    return Answer(status, headers, body)
+    return came
 
 
 def unanswered(url: str, reason: str, sent: Mapping[str, str]) -> NoAnswer:
     """Return the error; its reason may repeat what was sent, which is not for everybody."""
-    token = sent.get("authorization", "").rpartition(" ")[2]
-    return NoAnswer(f"no answer from {url}: {reason.replace(token, '***') if token else reason}")
+    token = Secret(sent.get("authorization", "").rpartition(" ")[2])
+    return NoAnswer(f"no answer from {url}: {token.out_of(reason)}")
 
 
 class HttpxTransport:
@@ -164,7 +164,8 @@ class HttpxTransport:
             async with free, asyncio.timeout(self._timeout_s):
                 response = await pool.handle_async_request(request)
                 try:
-                    content = await _read(response)
+                    # At once: a traceback that shows values would show a body by itself.
+                    came = Answer(response.status_code, response.headers, await _read(response))
                     if _more_came(response):
                         await response.extensions["network_stream"].aclose()
                 finally:
@@ -174,7 +175,7 @@ class HttpxTransport:
         except httpx.TransportError as error:
             # No variable for the reason: a traceback that shows values would show it uncut.
             raise unanswered(self._base_url, str(error) or type(error).__name__, headers) from None
-        return answered(self._base_url, headers, response.status_code, response.headers, content)
+        return answered(self._base_url, headers, came)
 
     async def close(self) -> None:
         """Close the running loop's connections, and those of loops that are no more."""
@@ -195,6 +196,9 @@ class HttpxTransport:
     def _new_pool(self) -> httpx.AsyncBaseTransport:
         if self._app:
             return httpx.ASGITransport(self._app)
+        if not (log := logging.getLogger("httpcore")).level:
+            # From DEBUG on it repeats what a server says, and some repeat what they were sent.
+            log.setLevel(logging.INFO)
         limits = httpx.Limits(
             max_connections=self._in_flight, max_keepalive_connections=self._in_flight
         )
