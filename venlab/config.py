@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from venlab import calendar
 from venlab.errors import ConfigError, DataError
 from venlab.faults import Faults
 from venlab.platforms import data_dir
-from venlab.secret import Secret
+from venlab.secret import Secret, hide, variable
 from venlab.urls import checked_url
 
 __all__ = [
@@ -146,9 +145,7 @@ class LabConfig:
     client_secret: Secret = dataclasses.field(default_factory=lambda: Secret(""))
 
     def __post_init__(self) -> None:
-        for name in SECRETS:
-            if isinstance(getattr(self, name), str):  # never shown, however it came
-                object.__setattr__(self, name, Secret(getattr(self, name)))
+        hide(vars(self), SECRETS)  # however they came
         problems = [p for s in _settings() if (p := _problem(s, getattr(self, s.name)))]
         problems = problems or list(self._contradictions())
         if problems:
@@ -211,6 +208,7 @@ class LabConfig:
 
     def but(self, **changes: Value | Secret) -> LabConfig:
         """Return the same settings with some changed."""
+        hide(changes, SECRETS)
         return dataclasses.replace(self, **_known(changes))
 
     def public(self) -> dict[str, Value]:
@@ -242,11 +240,11 @@ class LabConfig:
         ConfigError
             A file that is missing or no TOML, a key or value that is not allowed.
         """
-        env = os.environ if env is None else env
+        hide(arguments, SECRETS)
         values = _read_toml(_toml_path(path, env))
         values.update(_known(arguments))
         # A file's last line break is not of the secret in it.
-        hidden = {name: Secret(env.get(there, "").strip()) for name, there in SECRETS.items()}
+        hidden = {name: Secret(variable(there, env).strip()) for name, there in SECRETS.items()}
         return cls(**{**hidden, **values})
 
 
@@ -258,7 +256,7 @@ def own_file(env: Mapping[str, str] | None = None) -> dict[str, Value]:
     ConfigError
         A key or value that is not allowed.
     """
-    path = _toml_path(None, os.environ if env is None else env)
+    path = _toml_path(None, env)
     return {} if path == data_dir() / "lab.toml" else _read_toml(path)
 
 
@@ -287,6 +285,7 @@ def params(cell: Mapping[str, Any] | None = None, /, **values: Any) -> LabConfig
     >>> params(vens=3, speed=60).vens
     3
     """
+    hide(values, SECRETS)
     known = {s.name: cell[s.name] for s in _settings() if s.name in cell} if cell else {}
     return LabConfig.load(**known | values)
 
@@ -356,8 +355,8 @@ def _unknown(name: str, names: Iterable[str], what: str) -> str:
     return f"unknown {what} {name}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
-def _toml_path(path: str | Path | None, env: Mapping[str, str]) -> Path:
-    chosen = path or env.get(TOML_VARIABLE)
+def _toml_path(path: str | Path | None, env: Mapping[str, str] | None) -> Path:
+    chosen = path or variable(TOML_VARIABLE, env)
     if chosen:
         return Path(chosen)
     return here if (here := Path("lab.toml")).is_file() else data_dir() / "lab.toml"
@@ -366,16 +365,18 @@ def _toml_path(path: str | Path | None, env: Mapping[str, str]) -> Path:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            sections = tomllib.load(file)
+            values, problems = _checked_toml(tomllib.load(file))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
-    return _checked_toml(path.name, sections)
+    if problems:  # raised here, where no traceback shows a token that somebody wrote there
+        raise ConfigError(f"{path.name}: " + "; ".join(problems))
+    return values
 
 
-def _checked_toml(file: str, sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a parsed file; one error names all that is wrong with it."""
+def _checked_toml(sections: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values of a parsed file, and all that is wrong with it."""
     home: dict[str, list[dataclasses.Field[Any]]] = {}
     for setting in _settings():
         home.setdefault(setting.metadata["section"], []).append(setting)
@@ -393,6 +394,4 @@ def _checked_toml(file: str, sections: Mapping[str, Any]) -> dict[str, Any]:
                 problems.append(problem)
             else:
                 values[key] = value
-    if problems:
-        raise ConfigError(f"{file}: " + "; ".join(problems))
-    return values
+    return values, problems

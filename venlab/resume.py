@@ -10,6 +10,7 @@ from typing import Any
 
 from venlab.config import SECRETS, LabConfig, describe
 from venlab.errors import ConfigError, StoreError
+from venlab.secret import hide
 
 __all__ = [
     "PARAMS_FILE",
@@ -92,7 +93,7 @@ def secrets_to_ask(kept: Mapping[str, Any]) -> list[str]:
     return [name for name in kept.get("secrets", ()) if not os.environ.get(name)]
 
 
-def config_of(folder: str | Path, changes: Mapping[str, Any]) -> LabConfig:
+def config_of(folder: str | Path, changes: dict[str, Any]) -> LabConfig:
     """Return the settings under which the run in a folder goes on.
 
     Raises
@@ -102,6 +103,7 @@ def config_of(folder: str | Path, changes: Mapping[str, Any]) -> LabConfig:
     ConfigError
         A change is no setting, or would give the run other values; or a secret is missing.
     """
+    hide(changes, SECRETS)
     kept = kept_settings(folder)
     known = {name for _, name, *_ in describe()}
     settings = {name: value for name, value in kept.items() if name in known}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from venlab.errors import StoreError
+from venlab.secret import variable
 
 __all__ = ["held", "runs_folder"]
 
@@ -23,7 +23,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 def runs_folder(env: Mapping[str, str] | None = None) -> Path:
     """Return where new run folders are made: ``runs`` here, or what ``VENLAB_RUNS`` names."""
-    return Path((os.environ if env is None else env).get(RUNS_VARIABLE) or "runs")
+    return Path(variable(RUNS_VARIABLE, env) or "runs")
 
 
 @asynccontextmanager
