@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from venlab.config import SECRETS
 from venlab.errors import RunError
 from venlab.faults import Faults
 from venlab.platforms import detached
@@ -97,7 +99,7 @@ class EmbeddedVtn:
         """Start the process once; return what it says when it listens."""
         self._process = self._spawn()
         self._end = weakref.finalize(self, _end, self._process)
-        first = {"credential": self.credential.reveal()}
+        first = {"credential": self.credential}
         try:
             return await asyncio.to_thread(_ask, self._process, first)
         except OSError:
@@ -111,9 +113,12 @@ class EmbeddedVtn:
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "venlab.vtn", "--embedded"]
         command += ["--store", str(self._store), "--port", str(self._port)]
+        # What the environment holds for another VTN is none of this one's business.
+        env = {name: value for name, value in os.environ.items() if name not in SECRETS.values()}
+        pipe = subprocess.PIPE
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, **detached()
+                command, env=env, stdin=pipe, stdout=pipe, stderr=log, **detached()
             )
 
     async def stop(self) -> None:
@@ -166,7 +171,7 @@ def _ask(process: subprocess.Popen[bytes], content: dict[str, Any]) -> dict[str,
     patience.daemon = True
     patience.start()
     try:
-        process.stdin.write(json.dumps(content).encode() + b"\n")
+        process.stdin.write(json.dumps(content, default=Secret.reveal).encode() + b"\n")
         process.stdin.flush()
         answer: dict[str, Any] = json.loads(process.stdout.readline())
     except ValueError:  # its end is none
