@@ -201,7 +201,10 @@ async def test_pages_are_collected_whatever_the_order() -> None:
         await client.close()
 
 
-@pytest.mark.parametrize("page", [b'{"you": "sa"id"}', b"{}" + b" " * MAX_WORDS + b"<html>"])
+LONG = b'{"you": "sa"}' + b" " * MAX_WORDS + b"<html>"
+
+
+@pytest.mark.parametrize("page", [b'{"you": "sa"id"}', LONG], ids=["short", "long"])
 async def test_no_receipt_comes_of_hiding(page: bytes) -> None:
     """What is no JSON does not become some where the token or a long page's end is left out."""
     async with scripted(lambda _: (200, page)) as vtn:
