@@ -13,13 +13,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from uuid import NAMESPACE_DNS, uuid5
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from venlab.errors import ConfigError, DataError
+from venlab.model import Resource, Status
 from venlab.platforms import data_dir
 from venlab.profiles import Profiles
 from venlab.tables import near, read_schema, read_table
@@ -182,6 +184,24 @@ class Fleet:
         kept |= {name: getattr(self, name)[rows] for name in _RESOURCE_COLUMNS}
         kept["resource_ven"] = (np.cumsum(keep) - 1)[kept["resource_ven"]]
         return replace(self, **kept)
+
+    def resource(self, r: int, ven_name: str) -> Resource:
+        """Return the r-th resource as it is registered: its VEN's name is as the VTN knows it.
+
+        Examples
+        --------
+        >>> Fleet.reference().resource(0, "Aabenraa").attributes["load_0"]
+        ['heating']
+        """
+        name = str(self.resource_name[r])
+        return Resource(
+            id=str(uuid5(NAMESPACE_DNS, f"{ven_name}/{name}")),
+            name=name,
+            ven_name=ven_name,
+            kind=str(self.building_type[r]),
+            status=cast("Status", str(self.status[r])),
+            attributes={load: [use] for load, use in zip(LOADS, END_USES, strict=True)},
+        )
 
     def load_scale(self, profiles: Profiles) -> NDArray[np.float32]:
         """Return what the six loads of each resource's profile are multiplied by, (R, 6).

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
-from uuid import NAMESPACE_DNS, uuid5
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from venlab.client import Client
 from venlab.clock import Clock
 from venlab.errors import Refused
-from venlab.fleet import END_USES, LOADS, Fleet
-from venlab.model import Program, Resource, Status, Ven
+from venlab.fleet import Fleet
+from venlab.model import Program, Status, Ven
 from venlab.retry import Backoff, Patience
 from venlab.tasks import for_each
 
@@ -149,7 +148,7 @@ class Roster:
     async def _register_resource(
         self, client: Client, r: int, ven: Ven, held: Mapping[str, str]
     ) -> None:
-        resource = self._resource(r, ven)
+        resource = self._fleet.resource(r, ven.name)
         if resource.name in held:
             self.resource_ids[r] = held[resource.name]
             return
@@ -193,13 +192,3 @@ class Roster:
             await self._patiently(lambda: client.enrol(program, self.resource_ids[r]))
 
         await for_each(resources, enrol, self._in_flight)
-
-    def _resource(self, r: int, ven: Ven) -> Resource:
-        name = str(self._fleet.resource_name[r])
-        return Resource(
-            id=str(uuid5(NAMESPACE_DNS, f"{ven.name}/{name}")),
-            name=name,
-            ven_name=ven.name,
-            kind=str(self._fleet.building_type[r]),
-            attributes={load: [use] for load, use in zip(LOADS, END_USES, strict=True)},
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import logging
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,29 +51,64 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the VTN until a signal, or embedded the end of stdin, ends it; return the exit code."""
     style = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=style)
-    parser = argparse.ArgumentParser(
-        "venlab vtn",
-        description="The VTN that comes with the lab.",
-        epilog=_faults_help(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    add("--port", type=int, default=0, help="port to listen on (default: a free one)")
-    add("--store", type=Path, help="SQLite file (default: one that is gone at the end)")
-    add("--credential-file", type=Path, help="where the operator's token is written, for you alone")
-    lasts = "how long OAuth2 tokens last [s] (default: %(default)s)"
-    add("--token-ttl", type=int, default=3600, metavar="S", help=lasts)
-    add("--embedded", action="store_true", help="take the token from stdin, and end with stdin")
-    add("--faults", default="", metavar="TEXT", help="what it does wrong from the start, see below")
-    add("--fault-seed", type=int, default=0, metavar="N", help="the same seed, the same faults")
+    options = _parser().parse_args(argv)
+    if options.faults == "help":
+        sys.stdout.write(_faults_help())
+        return 0
     try:
         with ExitStack() as stack:
-            _run(parser.parse_args(argv), stack)
+            _run(options, stack)
     except VenlabError as error:
         sys.stderr.write(f"venlab vtn: {error}\n")
         return 2
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "venlab vtn",
+        usage="%(prog)s [OPTION]...",
+        description=_ABOUT,
+        epilog=_EXAMPLE,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=22),
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    add("--port", type=int, default=0, metavar="N", help="port to listen on (default: a free one)")
+    add("--store", type=Path, metavar="FILE", help="SQLite (default: one that is gone at the end)")
+    written = "where the credential is written, for you alone"
+    add("--credential-file", type=Path, metavar="FILE", help=written)
+    lasts = "how long OAuth2 tokens last [s] (default: %(default)s)"
+    add("--token-ttl", type=int, default=3600, metavar="S", help=lasts)
+    filled = "come up filled: N VENs (default: %(const)s), their resources, an event to report on"
+    add("--seed-fleet", type=int, nargs="?", const=10, metavar="N", help=filled)
+    wrong = "what it does wrong from the start; --faults help lists the kinds"
+    add("--faults", default="", metavar="TEXT", help=wrong)
+    add("--fault-seed", type=int, default=0, metavar="N", help="the same seed, the same faults")
+    add("--embedded", action="store_true", help="take the credential from stdin, end with stdin")
+    return parser
+
+
+_ABOUT = """\
+A VTN to build and test against. It speaks three dialects side by side, each below
+its own base path with a page of its own at /docs, and keeps their objects apart:
+
+  /openadr3/3.1.0   OpenADR 3.1.0: everything but MQTT; objects and targets of a
+                    VEN are seen by it alone
+  /openadr3/3.0.1   OpenADR 3.0.1: everything
+  /flat             the old system's, with extensions
+
+Whoever shows the credential at BASE/auth/token with the client id `operator` is
+business logic; with any other client id it is that VEN. As a bearer token itself the
+credential is the operator's. It is $VENLAB_TOKEN or a random one. When the VTN
+listens it prints one line of JSON: urls, port, and the file with the credential."""
+_EXAMPLE = """\
+with curl:
+  venlab vtn --port 8080 --credential-file token.txt --seed-fleet &
+  B=http://127.0.0.1:8080/openadr3/3.1.0
+  curl -H "Authorization: Bearer $(cat token.txt)" $B/vens
+  curl -d grant_type=client_credentials -d client_id=aabenraa \\
+       -d client_secret=$(cat token.txt) $B/auth/token"""
 
 
 def _faults_help() -> str:
@@ -93,6 +130,10 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> None:
         options.store = Path(folder, "vtn.sqlite")
     machine = Misbehaving(options.store, credential, token_ttl_s=options.token_ttl)
     stack.enter_context(closing(machine))
+    if options.seed_fleet is not None:
+        from venlab.vtn.seed import fill  # with NumPy and tables, which no other VTN needs
+
+        asyncio.run(fill(machine.app, credential, options.seed_fleet))
     server = Server(machine, faults, **_SETTINGS)
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

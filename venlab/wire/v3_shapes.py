@@ -38,6 +38,7 @@ __all__ = [
     "Point",
     "Program301",
     "Program310",
+    "Report",
     "Report301",
     "Report310",
     "ReportDescriptor301",
