@@ -22,10 +22,12 @@ def play(folder: Path, **parameters: object) -> dict[str, object]:
     return summary
 
 
-def test_two_towns_with_other_intervals(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dialect", ["flat", "3.1.0"])
+def test_two_towns_with_other_intervals(tmp_path: Path, dialect: str) -> None:
     """Half-hour steps, a report a step: four cycles of what Aabenraa and Aars measure."""
     summary = play(
         tmp_path / "run",
+        dialect=dialect,
         vens=2,
         simulated_hours=2.0,
         step_min=30.0,
