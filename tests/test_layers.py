@@ -163,13 +163,13 @@ def test_the_package_is_thin() -> None:
     budget of 6,000 had left for the standard's dialects and for demand response; what an event
     means in time is the first piece of those.
     The embedded VTN, a server of its own that the lab never imports, with what it can be told to
-    do wrong, stays under 2,400. Finding what is there before it is made, as OpenADR 3 wants it,
+    do wrong, stays under 2,500. Finding what is there before it is made, as OpenADR 3 wants it,
     took the core over its first 2,000.
     """
     server = [path for path in MODULES if part(dotted(path)) in ("vtn", "faults")]
     assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2200
     assert sum(code_lines(path) for path in MODULES if path not in server) < 8200
-    assert sum(map(code_lines, server)) < 2400
+    assert sum(map(code_lines, server)) < 2500
 
 
 def test_lines_of_code_are_counted(tmp_path: Path) -> None:

@@ -98,9 +98,9 @@ class Vtn:
 
 
 @asynccontextmanager
-async def vtn_of(version: str, store: Store) -> AsyncIterator[Vtn]:
+async def vtn_of(version: str, store: Store, **settings: Any) -> AsyncIterator[Vtn]:
     """A VTN over a store; what the documents do not allow fails the test at its end."""
     with recorded() as seen:
-        transport = httpx.ASGITransport(seen.app(create_app(store, Secret("op"))))
+        transport = httpx.ASGITransport(seen.app(create_app(store, Secret("op"), **settings)))
         async with httpx.AsyncClient(transport=transport, base_url="http://vtn") as http:
             yield Vtn(version, http, seen, store)

@@ -149,9 +149,9 @@ async def test_where_tokens_are(private: Vtn) -> None:
 
 
 async def test_notifiers(private: Vtn) -> None:
-    """Webhooks it has; of MQTT there is no word, and its topics are 404."""
+    """Nobody is told by webhooks unless the VTN is told to; of MQTT no word: topics are 404."""
     _, aars = await private.filled()
-    assert await aars("GET", "/notifiers") == (200, {"WEBHOOK": True})
+    assert await aars("GET", "/notifiers") == (200, {"WEBHOOK": False})
     ven = private.ids["ven"]
     for topic in (
         *("programs", f"programs/{private.ids['program']}", "events", "reports", "vens"),

@@ -30,6 +30,7 @@ from venlab.vtn.app import FLAT
 from venlab.vtn.kinds import VERSIONS
 from venlab.vtn.misbehave import Misbehaving
 from venlab.vtn.server import Server
+from venlab.vtn.webhooks import Webhooks
 
 __all__ = ["main"]
 
@@ -82,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--token-ttl", type=int, default=3600, metavar="S", help=lasts)
     filled = "come up filled: N VENs (default: %(const)s), their resources, an event to report on"
     add("--seed-fleet", type=int, nargs="?", const=10, metavar="N", help=filled)
+    add("--webhooks", action="store_true", help="tell subscribers, by https and to public hosts")
+    add("--webhooks-anywhere", action="store_true", help="the same, also by http and in here")
     wrong = "what it does wrong from the start; --faults help lists the kinds"
     add("--faults", default="", metavar="TEXT", help=wrong)
     add("--fault-seed", type=int, default=0, metavar="N", help="the same seed, the same faults")
@@ -128,7 +131,13 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> None:
     if options.store is None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="venlab-vtn-"))
         options.store = Path(folder, "vtn.sqlite")
-    machine = Misbehaving(options.store, credential, token_ttl_s=options.token_ttl)
+    webhooks = options.webhooks or options.webhooks_anywhere or None
+    machine = Misbehaving(
+        options.store,
+        credential,
+        token_ttl_s=options.token_ttl,
+        webhooks=webhooks and Webhooks(anywhere=options.webhooks_anywhere),
+    )
     stack.enter_context(closing(machine))
     if options.seed_fleet is not None:
         from venlab.vtn.seed import fill  # with NumPy and tables, which no other VTN needs

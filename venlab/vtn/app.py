@@ -30,6 +30,7 @@ from venlab.vtn.standard import Standard
 from venlab.vtn.standard_app import create_standard
 from venlab.vtn.store import Row, Store
 from venlab.vtn.tokens import MAX_FORM, TOKEN_PATH, token_routes
+from venlab.vtn.webhooks import Webhooks
 
 FLAT = "/flat"
 _FORMS = {("POST", base + TOKEN_PATH) for base in ("", FLAT, *(v.base for v in VERSIONS))}
@@ -42,12 +43,13 @@ def create_app(
     *,
     token_ttl_s: int = 3600,
     now: Callable[[], float] = time.time,
+    webhooks: Webhooks | None = None,
 ) -> Front:
     """Return the VTN over a store; for a server, or in-process for a test.
 
     The credential is the operator's token, valid for every VEN; it must not be empty. Tokens that
     are given for it, or for a VEN's, last `token_ttl_s`, 1 or more. ConfigError where that is not
-    so. The store stays the caller's to close.
+    so. The store stays the caller's to close. Without webhooks nobody is told anything.
     """
     if token_ttl_s < 1:
         raise ConfigError(f"tokens would last {token_ttl_s} s", "let them last 1 s or more")
@@ -74,7 +76,7 @@ def create_app(
     root.mount(FLAT, flat)
     take: dict[tuple[str, str], Take] = {("POST", f"{FLAT}/reports"): partial(take_report, store)}
     for each in VERSIONS:
-        standard = Standard(each, store)
+        standard = Standard(each, store, webhooks)
         root.mount(each.base, create_standard(standard, access, health, token_ttl_s))
         take["POST", f"{each.base}/reports"] = standard.take
     for app in (flat, root):

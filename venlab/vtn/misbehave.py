@@ -48,9 +48,9 @@ class Misbehaving:
     that it aims at and whatever the time: other faults, requests and windows shift nothing.
     """
 
-    def __init__(self, path: Path, credential: Secret, *, token_ttl_s: int = 3600) -> None:
+    def __init__(self, path: Path, credential: Secret, **settings: Any) -> None:
         self._path = path
-        self.app: Front = create_app(Store(path), credential, token_ttl_s=token_ttl_s)
+        self.app: Front = create_app(Store(path), credential, **settings)
         self._lives = 1
         self._aims: list[tuple[Fault, Any]] = []
         self._on: list[Fault] = []

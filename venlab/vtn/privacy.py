@@ -18,7 +18,7 @@ from venlab.vtn.store import Row, Store
 from venlab.vtn.timing import is_over
 
 _REPORT_ID = re.compile("report-([0-9]{1,18})")
-VENS, RESOURCES = KINDS["vens"], KINDS["resources"]
+VENS, RESOURCES, SUBSCRIPTIONS = (KINDS[path] for path in ("vens", "resources", "subscriptions"))
 
 
 class View:
@@ -67,6 +67,22 @@ class View:
         self._asked = set(getattr(query, "targets", ()) or ())
         found = (row for row in self._store.page(**where) if self._fits(kind, row, query))
         return list(islice(found, query.skip, query.skip + query.limit))
+
+    def hears(self, kind: Kind, row: Row, subscription: Row) -> bool:
+        """Tell whether the caller, who subscribed, is to be told of an object."""
+        body = from_json(row["body"])
+        if kind.made and self.private and row["client"] != self.caller.client_id:
+            return False
+        program = row["id"] if kind.path == "programs" else row.get("program", row.get("parent"))
+        only = subscription.get("programID") if kind not in (VENS, RESOURCES) else None
+        if only not in (None, program) or not (kind.made or self._sees(body)):
+            return False
+        targets = subscription.get("targets", [])
+        queries = [Targeted(targets=targets)] if self._version.private else []
+        if targets and not self._version.private:
+            asked = [(t["type"], [str(value) for value in t["values"]]) for t in targets]
+            queries = [Targeted(target_type=of, target_values=values) for of, values in asked]
+        return not targets or any(self._aimed(kind, row, body, query) for query in queries)
 
     def must_change(self, row: Row) -> None:
         """Refuse with 403 who may not change an object: a VEN changes what it made."""
@@ -131,7 +147,7 @@ class View:
 
     def _changed(self, kind: Kind, row: Row) -> Row | None:
         """Return the members as this caller sees them, if not all as they are stored."""
-        if kind.path == "subscriptions" and row["client"] != self.caller.client_id:
+        if kind is SUBSCRIPTIONS and row["client"] != self.caller.client_id:
             body: Row = from_json(row["body"])
             for operation in body["objectOperations"]:
                 operation.pop("bearerToken", None)  # its maker's secret

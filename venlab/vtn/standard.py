@@ -14,14 +14,15 @@ from uuid import uuid4
 
 from fastapi import HTTPException, Request
 from msgspec import UNSET
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
-from venlab.vtn.checks import Caller
+from venlab.vtn.checks import OPERATOR, OPERATOR_ID, Caller
 from venlab.vtn.kinds import KINDS, REPORTS, Kind, Version
 from venlab.vtn.lenient import read_body, read_query
-from venlab.vtn.privacy import RESOURCES, VENS, View, targets_of, with_metadata
+from venlab.vtn.privacy import RESOURCES, SUBSCRIPTIONS, VENS, View, targets_of, with_metadata
 from venlab.vtn.quick import Quick
 from venlab.vtn.store import Row, Store, now_text
+from venlab.vtn.webhooks import Unreachable, Webhooks
 
 Answer = tuple[int, bytes]
 
@@ -43,8 +44,8 @@ class Draft(NamedTuple):
 class Standard:
     """What one version of the standard does with its objects."""
 
-    def __init__(self, version: Version, store: Store) -> None:
-        self.version, self._store = version, store
+    def __init__(self, version: Version, store: Store, webhooks: Webhooks | None = None) -> None:
+        self.version, self._store, self.webhooks = version, store, webhooks
         self._quick = Quick(version.name)
 
     def view(self, caller: Caller) -> View:
@@ -71,8 +72,10 @@ class Standard:
         if len({each["resourceName"] for each in behind}) < len(behind):
             raise HTTPException(409, "two of the ven's resources have one name")
         row = self.add(kind, self._row(draft))
+        self._tell("CREATE", kind, row)
         for body, members in zip(draft.body.resources if behind else (), behind, strict=True):
-            self.add(RESOURCES, self._row(Draft(RESOURCES, view, body, members, row["id"])))
+            each = self._row(Draft(RESOURCES, view, body, members, row["id"]))
+            self._tell("CREATE", RESOURCES, self.add(RESOURCES, each))
         return 201, view.show(kind, row)
 
     async def read(self, kind: Kind, view: View, request: Request) -> Answer:
@@ -97,6 +100,7 @@ class Standard:
         if kind is VENS and new["client"] != row["client"]:
             for child in self._store.page("objects", parent=row["id"]):
                 self._store.change("objects", id=child["id"], client=new["client"])
+        self._tell("UPDATE", kind, row | new)
         return 200, view.show(kind, row | new)
 
     async def delete(self, kind: Kind, view: View, request: Request) -> Answer:
@@ -105,8 +109,12 @@ class Standard:
         view.must_change(row)
         shown = view.show(kind, row)
         self._store.remove(kind.table, "id=?", row["id"])
+        self._tell("DELETE", kind, row)
         if kind is not REPORTS:
+            children = self._store.page("objects", parent=row["id"])
             self._store.remove("objects", "parent=?", row["id"])
+            for child in children:
+                self._tell("DELETE", KINDS[child["kind"]], child)
         return 200, shown
 
     # -- objects ----------------------------------------------------------------------------------
@@ -132,7 +140,14 @@ class Standard:
         raise HTTPException(404, f"there is no {kind.singular} {object_id!r}")
 
     async def _draft(self, kind: Kind, view: View, request: Request) -> Draft:
-        body, members = read_body(await request.body(), self.version.shape(kind))
+        shape: Any = self.version.shape(kind)
+        body, members = read_body(await request.body(), shape)
+        if kind is SUBSCRIPTIONS and self.webhooks:
+            for each in body.object_operations:
+                try:
+                    await self.webhooks.must_echo(each.callback_url, each.bearer_token or "")
+                except Unreachable as error:
+                    raise HTTPException(400, str(error)) from None
         return Draft(kind, view, body, members, request.path_params.get("venID"))
 
     def _row(self, draft: Draft) -> Row:
@@ -184,7 +199,8 @@ class Standard:
 
     def _must_be_free(self, kind: Kind, row: Row, old: Row | None, *columns: str) -> None:
         """Refuse with 409 what has a name, or a client, that another object has."""
-        if not columns or row[columns[-1]] is None or kind.path in self._store.repeats:
+        again = old is None and kind.path in self._store.repeats
+        if not columns or row[columns[-1]] is None or again:
             return
         where = {"version": self.version.name} | {column: row[column] for column in columns}
         if kind is not REPORTS:
@@ -193,6 +209,27 @@ class Standard:
             if old is None or held["id"] != old["id"]:
                 said = row[columns[-1]].removeprefix(f"{self.version.name}/")
                 raise HTTPException(409, f"a {kind.singular} of {columns[-1]} {said!r} is there")
+
+    def _tell(self, operation: str, kind: Kind, row: Row) -> None:
+        """Tell of an object who subscribed to such, and sees it."""
+        if not self.webhooks:
+            return
+        if kind is SUBSCRIPTIONS and operation != "CREATE":
+            self.webhooks.forget(row["id"])
+        named = operation if self.version.private else _VERBS[operation]
+        for each in self._store.page("objects", version=self.version.name, kind="subscriptions"):
+            view, body = self.view(self._maker(each["client"])), from_json(each["body"])
+            for wanted in body["objectOperations"]:
+                heard = {operation, named} & {*wanted["operations"]}
+                if kind.word in wanted["objects"] and heard and view.hears(kind, row, body):
+                    notice = {"objectType": kind.word, "operation": named}
+                    notice["object"] = from_json(view.show(kind, row))
+                    url, token = wanted["callbackUrl"], wanted.get("bearerToken", "")
+                    self.webhooks.tell(each["id"], url, token, to_json(notice))
+
+    def _maker(self, client_id: str) -> Caller:
+        ven_id = OPERATOR if client_id == OPERATOR_ID else f"{self.version.name}/{client_id}"
+        return Caller(ven_id, dialect=self.version.name, client_id=client_id)
 
     # -- reports ----------------------------------------------------------------------------------
 
@@ -214,6 +251,9 @@ class Standard:
         number, created, is_new = await self._store.add_to("standard_reports", name, *values)
         if not is_new:
             raise HTTPException(409, f"a report of this name is there: report-{number}")
+        if self.webhooks:
+            row = dict(zip(_COLUMNS, values, strict=True))
+            self._tell("CREATE", REPORTS, row | {"id": number, "created": created})
         client = view.caller.client_id if self.version.private else None
         shown = with_metadata(values[-1], f"report-{number}", (created, created), "REPORT", client)
         return 201, shown
@@ -231,6 +271,7 @@ class Standard:
         return self.version.name, view.caller.client_id, None, *names, body
 
 
+_VERBS = {"CREATE": "POST", "UPDATE": "PUT", "DELETE": "DELETE"}
 _SET = ("objectType", "clientID")
 _COLUMNS = ("version", "client", "modified", "event", "program", "client_name", "body")
 

@@ -87,9 +87,9 @@ def _notifiers(app: FastAPI, standard: Standard) -> None:
 
     @app.get("/notifiers")
     async def notifiers(request: Request) -> Row:
-        """Tell how one may be notified."""
+        """Tell how one may be notified: by webhooks, where the VTN is told to send them."""
         view_of(standard, request)
-        return {"WEBHOOK": True}
+        return {"WEBHOOK": standard.webhooks is not None}
 
     @app.get("/notifiers/mqtt/topics/{topic:path}")
     async def topics(topic: str, request: Request) -> Row:
