@@ -1,4 +1,4 @@
-"""The command line: ``venlab run``, ``venlab vtn``, ``venlab lab``."""
+"""The command line: ``venlab run``, ``venlab vtn``, ``venlab lab`` and the rest."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from getpass import getpass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from venlab import config, resume, runlog
+from venlab import commands, config, resume, runlog
+from venlab.commands import Parser
 from venlab.errors import ConfigError, RunError, StoreError, VenlabError, VtnError
 from venlab.notebooks import Notebook, open_notebook, shipped
 from venlab.platforms import notebooks_dir
@@ -43,6 +44,7 @@ venlab run NOTEBOOK [-p NAME VALUE]... [--out DIR] [--require EXPR]... [--no-htm
        venlab run NOTEBOOK --resume DIR [-p NAME VALUE]...   go on with a run that was broken off
        venlab run NOTEBOOK --help     what it asks and which parameters it has
        venlab vtn [OPTION]...         the embedded VTN alone; venlab vtn --help
+       venlab probe URL [OPTION]...   what somebody's VTN is and takes; venlab probe --help
        venlab lab [OPTION]...         JupyterLab on the notebooks
        venlab --version"""
 EXIT_CODES = """\
@@ -59,10 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The words after ``venlab``; those of the process if not given.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"run": _run, "vtn": _vtn, "lab": _lab}
+    doers = {"run": _run, "vtn": _vtn, "probe": _probe, "lab": _lab}
     try:
-        if words and words[0] in commands:
-            return commands[words[0]](words[1:])
+        if words and words[0] in doers:
+            return doers[words[0]](words[1:])
         return _about(words)
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -134,13 +136,8 @@ def _extra(command: str) -> Iterator[None]:
         raise ConfigError(problem, 'install it: pip install "venlab[lab]"') from None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message, "see venlab run --help")
-
-
 def _run_parser() -> argparse.ArgumentParser:
-    parser = _Parser("venlab run", add_help=False, allow_abbrev=False)
+    parser = Parser("venlab run", add_help=False, allow_abbrev=False)
     parser.add_argument("notebook", nargs="?", default="")
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[])
     parser.add_argument("--out", default="")
@@ -253,13 +250,18 @@ def _describe(notebook: Notebook) -> None:
         _say(f"  {start}  {meaning}".rstrip())
 
 
-# -- venlab vtn, venlab lab, venlab -----------------------------------------------------------
+# -- venlab vtn, probe, lab, venlab -----------------------------------------------------------
 
 
 def _vtn(words: list[str]) -> int:
     from venlab.vtn.__main__ import main as serve
 
     return serve(words) or DONE
+
+
+def _probe(words: list[str]) -> int:
+    commands.probe(words, _say)
+    return DONE
 
 
 def _lab(words: list[str]) -> int:
@@ -291,7 +293,7 @@ def _about(words: list[str]) -> int:
         _say(f"venlab {version('venlab')}")
         return DONE
     if words and words not in (["--help"], ["-h"]):
-        raise ConfigError(f"there is no command {words[0]}", "it is run, vtn or lab")
+        raise ConfigError(f"there is no command {words[0]}", "it is run, vtn, probe or lab")
     _say(f"usage: {USAGE}", "", "notebooks: " + ", ".join(shipped()), "", EXIT_CODES)
     return DONE
 

@@ -23,6 +23,7 @@ __all__ = [
     "Draft",
     "Health",
     "Heard",
+    "Held",
     "Limits",
     "LoadName",
     "Page",
@@ -106,6 +107,15 @@ class Heard(NamedTuple):
     watts: int
 
 
+class Held(NamedTuple):
+    """A report that a VTN holds, by whomever: its id, its name, whose it is and about what."""
+
+    id: str
+    name: str
+    client_name: str
+    event_id: str
+
+
 class LoadName(NamedTuple):
     """Where one load stands in the fleet, with the VTN's id of its resource."""
 
@@ -178,6 +188,12 @@ class Dialect(Protocol):
     def holds(  # noqa: D102
         self, name: str, address: Address | None, place: str, limit: int
     ) -> Call[Page[str]]: ...
+    def reports(self, skip: int, limit: int) -> Call[list[Held]]: ...  # noqa: D102
+    def delete_report(self, report_id: str, /) -> Call[None]: ...  # noqa: D102
+    def delete_resource(self, ven_id: str, resource_id: str) -> Call[None]: ...  # noqa: D102
+    def delete_ven(self, ven_id: str, /) -> Call[None]: ...  # noqa: D102
+    def delete_event(self, event_id: str, /) -> Call[None]: ...  # noqa: D102
+    def delete_program(self, program_id: str, /) -> Call[None]: ...  # noqa: D102
     def explain(self, body: bytes) -> str: ...  # noqa: D102
 
     def receipt(self, body: bytes) -> bool:

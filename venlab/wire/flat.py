@@ -19,6 +19,7 @@ from venlab.wire import (
     Draft,
     Health,
     Heard,
+    Held,
     LoadName,
     Page,
     Registered,
@@ -51,7 +52,6 @@ from venlab.wire.flat_shapes import (
 )
 
 __all__ = ["Flat", "FlatWriter"]
-
 
 T = TypeVar("T")
 _LONGEST_PROBLEM = 2**18  # bytes; what is cut there is JSON no more
@@ -94,7 +94,10 @@ class Flat:
     tells_id_of_same_name: ClassVar[bool] = True
     private: ClassVar[bool] = False
     stranger: ClassVar[int] = 401
-    cannot: ClassVar[Mapping[str, str]] = {"address": "a report is about no event"}
+    cannot: ClassVar[Mapping[str, str]] = {
+        "address": "a report is about no event",
+        "delete": "nothing that was made is ever deleted",
+    }
 
     def health(self) -> Call[Health]:
         """Ask whether the VTN is well (extension)."""
@@ -219,6 +222,20 @@ class Flat:
         """Ask for a report by its name (extension); a VTN without it lists what it has."""
         query = urlencode({"report_name": name})
         return Call("GET", f"/reports?{query}", lambda _, body: Page(sorted(_names(body)), "", ""))
+
+    def reports(self, skip: int, limit: int) -> Call[list[Held]]:
+        """Raise ConfigError: what is listed here is to be deleted."""
+        raise unsayable(self, "delete")
+
+    def delete_report(self, _id: str, /) -> Call[None]:
+        """Raise ConfigError: see `cannot`."""
+        raise unsayable(self, "delete")
+
+    delete_ven = delete_event = delete_program = delete_report
+
+    def delete_resource(self, ven_id: str, resource_id: str) -> Call[None]:
+        """Raise ConfigError: see `cannot`."""
+        return self.delete_report(resource_id)
 
     def receipt(self, body: bytes) -> bool:
         """Tell whether this is what a VTN says of a report that it has taken: nothing, or JSON."""
@@ -379,6 +396,5 @@ def _heard(status: int, body: bytes) -> list[Heard]:
     heard = []
     for report in _read_heard(status, body):
         values = [v for i in report.intervals for p in i.payloads for v in p.values]
-        watts = sum(round(kw * 1000) for kw in values)
-        heard.append(Heard(report.report_name, len(values), watts))
+        heard.append(Heard(report.report_name, len(values), sum(round(v * 1000) for v in values)))
     return heard

@@ -18,6 +18,7 @@ from venlab.wire import (
     Draft,
     Health,
     Heard,
+    Held,
     Limits,
     LoadName,
     Page,
@@ -253,6 +254,40 @@ class OpenAdr3:
             return plain(_TAGS.sub(" ", body[:500].decode("utf-8", "replace")))
         return plain(": ".join(filter(None, (problem.title, problem.detail))))
 
+    # -- what goes again -----------------------------------------------------------------------
+
+    def reports(self, skip: int, limit: int) -> Call[list[Held]]:
+        """List everybody's reports that the token may see."""
+
+        def read(status: int, body: bytes) -> list[Held]:
+            found = _read_names(status, body)
+            return [
+                Held(r.id, r.report_name or "", r.client_name or "", r.event_id or "")
+                for r in found
+            ]
+
+        return Call("GET", _reports_path(None, skip, limit), read)
+
+    def delete_report(self, report_id: str) -> Call[None]:
+        """Delete a report; what is gone already is as good."""
+        return _delete(f"/reports/{quoted(report_id)}")
+
+    def delete_resource(self, ven_id: str, resource_id: str) -> Call[None]:
+        """Delete what stands behind a VEN."""
+        return _delete(f"{self._resources_place(ven_id)}/{quoted(resource_id)}")
+
+    def delete_ven(self, ven_id: str) -> Call[None]:
+        """Delete a VEN."""
+        return _delete(f"/vens/{quoted(ven_id)}")
+
+    def delete_event(self, event_id: str) -> Call[None]:
+        """Delete an event, as business logic."""
+        return _delete(f"/events/{quoted(event_id)}")
+
+    def delete_program(self, program_id: str) -> Call[None]:
+        """Delete a program, as business logic."""
+        return _delete(f"/programs/{quoted(program_id)}")
+
     # -- what cannot be said ------------------------------------------------------------------
 
     def renew_token(self, ven_id: str) -> Call[Secret]:
@@ -287,6 +322,9 @@ class OpenAdr3:
     def _resources_path(self, ven: Ven, skip: int, limit: int) -> str:
         raise NotImplementedError
 
+    def _resources_place(self, ven_id: str) -> str:
+        raise NotImplementedError
+
     def _resource(
         self, ven: Ven, resource: Resource, speaks: bool
     ) -> tuple[str, Mapping[str, Any]]:
@@ -314,6 +352,10 @@ def _event(status: int, body: bytes) -> Event:
 
 def _registered(status: int, body: bytes) -> Registered:
     return Registered(_read_made(status, body).id, is_new=True)
+
+
+def _delete(path: str) -> Call[None]:
+    return Call("DELETE", path, lambda _status, _body: None, also=(404,))
 
 
 def _ignore(_status: int, body: bytes) -> None:

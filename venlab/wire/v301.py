@@ -27,11 +27,14 @@ class V301(OpenAdr3):
 
     def _resources_path(self, ven: Ven, skip: int, limit: int) -> str:
         query = urlencode({"skip": skip, "limit": limit})
-        return f"/vens/{quoted(ven.id)}/resources?{query}"
+        return f"{self._resources_place(ven.id)}?{query}"
+
+    def _resources_place(self, ven_id: str) -> str:
+        return f"/vens/{quoted(ven_id)}/resources"
 
     def _resource(
         self, ven: Ven, resource: Resource, speaks: bool
     ) -> tuple[str, Mapping[str, Any]]:
         body: dict[str, Any] = {"objectType": "RESOURCE", "resourceName": resource.name}
         body |= {"attributes": values_map(resource.attributes)}
-        return f"/vens/{quoted(ven.id)}/resources", body
+        return self._resources_place(ven.id), body

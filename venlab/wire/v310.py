@@ -30,6 +30,9 @@ class V310(OpenAdr3):
     def _resources_path(self, ven: Ven, skip: int, limit: int) -> str:
         return f"/resources?{urlencode({'venID': ven.id, 'skip': skip, 'limit': limit})}"
 
+    def _resources_place(self, ven_id: str) -> str:
+        return "/resources"
+
     def _resource(
         self, ven: Ven, resource: Resource, speaks: bool
     ) -> tuple[str, Mapping[str, Any]]:

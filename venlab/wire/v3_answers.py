@@ -146,10 +146,12 @@ class ReportResourceAnswer(_Answer):
 
 
 class NamedAnswer(_Answer):
-    """A report, for its name."""
+    """A report, for its name and whose it is."""
 
     id: Id
     report_name: str | None = None
+    client_name: str | None = None
+    event_id: str | None = None
 
 
 class ReportAnswer(_Answer):
