@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
+import re
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -254,8 +255,9 @@ class ClientCredentials:
         timeout_s: float = 10.0,
     ) -> None:
         checked_url(token_url, "token_url")
-        if not (secret and secret.reveal().isprintable()):
-            raise ConfigError("the client's secret is empty or no text", self.remedy)
+        # What is no UTF-8 in the environment: its error would show the whole form.
+        if not secret or re.search(r"[\ud800-\udfff]", secret.reveal()):
+            raise ConfigError("the client's secret is empty or no UTF-8", self.remedy)
         self._url, parts = token_url, urlsplit(token_url)
         origin = f"{parts.scheme}://{parts.netloc}"  # a path may end in a slash, and keeps it
         self._path = parts.path

@@ -235,8 +235,10 @@ def test_whatever_wait_is_asked_for_is_bounded(said: str) -> None:
     assert 0 <= asked_wait_s(Answer(503, {"retry-after": said}, b"")) <= 3600
 
 
-# What nobody asks a flat VTN: it tells the id of what has a name, and reports are about no event.
-OF_THE_STANDARD = {"vens", "resources_of", "event", "addresses", "open_address"}
+# What nobody asks a flat VTN: it tells the id of what has a name, its reports are about no event,
+# and nothing is deleted there.
+OF_THE_STANDARD = {"vens", "resources_of", "event", "addresses", "open_address", "reports"}
+OF_THE_STANDARD |= {f"delete_{what}" for what in ("report", "resource", "ven", "event", "program")}
 
 
 def test_every_call_of_the_dialect_is_made() -> None:
