@@ -21,6 +21,8 @@ VEN = {
     "3.1.0": "read_targets read_ven_objects write_reports write_subscriptions write_vens",
 }
 
+CREDENTIALS = {"grant_type": "client_credentials"}
+
 
 async def ask(vtn: Vtn, content: Any, **headers: str) -> httpx.Response:
     with vtn.seen.bad_requests():
@@ -36,8 +38,7 @@ async def test_who_one_is_says_the_client_id(standard: Vtn, style: str) -> None:
         if style == "body":
             answer = await ask(standard, named(client_id, "op"))
         else:
-            form = {"grant_type": "client_credentials"}
-            answer = await ask(standard, form, authorization=basic(client_id, "op"))
+            answer = await ask(standard, CREDENTIALS, authorization=basic(client_id, "op"))
         content = answer.json()
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
         who = Asker(standard, content.pop("access_token"))
@@ -67,9 +68,10 @@ async def test_scopes_are_what_one_asks_for(standard: Vtn) -> None:
         (named("operator", "wrong"), {}, "invalid_client"),
         (named("aars", "wrong"), {}, "invalid_client"),
         (named("aars", ""), {}, "invalid_client"),
-        ({"grant_type": "client_credentials"}, {}, "invalid_client"),
+        (CREDENTIALS, {}, "invalid_client"),
         (named("aars", "op", grant_type="password"), {}, "unsupported_grant_type"),
         (named("a" * 129, "op"), {}, "invalid_client"),
+        (CREDENTIALS, {"authorization": basic("", "op")}, "invalid_client"),
         (b"{}", {"content-type": "application/json"}, "invalid_request"),
     ],
 )

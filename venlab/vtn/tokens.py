@@ -67,7 +67,7 @@ def _owner(
 ) -> Caller:
     client_id, secret = _client_of(header, form)
     owner = access.owner(client_id, secret.encode(), version.name if version else "flat")
-    if owner is None or len(client_id) > LONGEST_ID:
+    if owner is None or not 0 < len(client_id) <= LONGEST_ID:
         raise _refused("invalid_client", "no client has this id and secret")
     if (kind := form.get("grant_type")) != "client_credentials":
         error = "unsupported_grant_type" if kind else "invalid_request"
