@@ -54,6 +54,22 @@ async def test_a_life(standard: Vtn, kind: str) -> None:
     assert await who.listed(standard.path(kind)) == []
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_change_has_its_time(
+    standard: Vtn, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PUT at noon was at noon, in its answer and after; made it was when it was made."""
+    operator, aars = await standard.filled()
+    who, path = operator if kind in BUSINESS else aars, standard.path(kind, standard.ids[kind])
+    _, made = await who("GET", path)
+    noon = "2099-01-09T12:00:00.000Z"
+    monkeypatch.setattr("venlab.vtn.standard.now_text", lambda: noon)
+    sent = standard.sample(kind, **standard.untargeted(kind))[1]
+    status, changed = await who("PUT", path, sent)
+    assert (status, changed) == (200, made | {"modificationDateTime": noon})
+    assert await who("GET", path) == (200, changed)
+
+
 async def test_put_replaces_all_of_it(standard: Vtn) -> None:
     """What the new one does not say is gone."""
     operator = await standard.as_("operator")
