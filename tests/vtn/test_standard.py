@@ -173,6 +173,10 @@ async def test_repeated_names_may_be_ordered_as_a_fault(standard: Vtn) -> None:
     assert (status, again["id"] != standard.ids["report"]) == (201, True)
     assert (await aars("POST", *standard.sample("ven")))[0] == 201
     assert len(await aars.listed("/vens")) == 2
+    for kind in ("report", "ven"):  # PUT is no repeat
+        made = await aars.made(kind, **{f"{kind}Name": "second"})
+        taken = standard.sample(kind)[1]
+        assert (await aars("PUT", standard.path(kind, made["id"]), taken))[0] == 409
 
 
 async def test_pages_keep_the_order_of_creation(standard: Vtn) -> None:
