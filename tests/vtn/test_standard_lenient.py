@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -116,3 +117,30 @@ async def test_what_it_is_may_be_said_or_not(standard: Vtn, kind: str) -> None:
     if not standard.private or kind in ("report", "ven", "resource"):
         for wrong in ("PROGRAMS", "NOTHING", 5):
             assert (await who.bad("POST", path, body | {"objectType": wrong}))[0] == 400
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1.7976931348623159e308"])
+async def test_a_number_that_is_none_is_refused(standard: Vtn, number: str) -> None:
+    """What no double holds is 400 wherever a number may be; it spoils no list for others."""
+    operator, aars = await standard.filled()
+    told = [{"objectType": "REPORT_PAYLOAD_DESCRIPTOR", "payloadType": "P", "accuracy": 0.125}]
+    points = [{"id": 0, "payloads": [{"type": "P", "values": [1, {"x": 0.125, "y": 0}]}]}]
+    values = [{"id": 0, "payloads": [{"type": "P", "values": [1, 0.125]}]}]
+    places: list[tuple[str, Json]] = [
+        ("program", {"programName": "other", "payloadDescriptors": told}),
+        *(("event", {"intervals": intervals}) for intervals in (points, values)),
+        ("report", {"reportName": "r/2", "payloadDescriptors": told}),
+        *(
+            ("report", {"reportName": "r/2", "resources": [{"resourceName": "r", "intervals": i}]})
+            for i in (points, values)
+        ),
+        ("ven", {"attributes": [{"type": "P", "values": [0.125]}]}),
+    ]
+    for kind, changes in places:
+        who = operator if kind in BUSINESS else aars
+        path, sent = standard.sample(kind, **standard.untargeted(kind) | changes)
+        body = json.dumps(sent).replace("0.125", number).encode()
+        for ask in (("POST", path), ("PUT", standard.path(kind, standard.ids[kind]))):
+            status, problem = await who.bad(*ask, body)
+            assert (status, "out of range" in problem["detail"]) == (400, True), (kind, problem)
+        assert len(await who.listed(standard.path(kind))) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import isinf
 from typing import Any, TypeVar
 
 import msgspec
@@ -58,6 +59,9 @@ def _convert(members: Any, shape: type[S], *, strict: bool) -> S:
 
 
 def _fitted(value: Any, kind: Any) -> Any:
+    if isinstance(value, float) and isinf(value):
+        # As 1e999 is read; written again it would be no JSON, and spoil each list that it is in.
+        raise Unfit("a number is out of range")
     match kind:
         case inspect.StructType(fields=fields) if isinstance(value, dict):
             return {
