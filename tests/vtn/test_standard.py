@@ -284,6 +284,19 @@ async def test_active_leaves_out_what_is_over(private: Vtn) -> None:
     assert (await operator.bad("GET", "/events?active=perhaps"))[0] == 400
 
 
+@pytest.mark.parametrize("length", ["PT1H", "P99999999999999Y", "PT0.0000000001S", "-PT1H"])
+async def test_a_time_beyond_all_calendars_spoils_no_list(standard: Vtn, length: str) -> None:
+    """The documents allow the year 10000 in UTC: such an event is kept, and not over."""
+    operator = await standard.as_("operator")
+    await operator.made("program", targets=None)
+    start = "9999-12-31T23:59:59-14:00"
+    period = {"start": start, "duration": length, "randomizeStart": length}
+    sent = standard.sample("event", targets=None, intervalPeriod=period)
+    status, made = await operator.bad("POST", *sent)
+    assert status == 201
+    assert (await operator.bad("GET", "/events?active=true"))[1] == [made]
+
+
 @pytest.mark.parametrize(
     ("now", "over"), [("16:29:59.999", False), ("16:30:00", True), ("17:00:00", True)]
 )
