@@ -490,6 +490,8 @@ async def test_all_refusals_are_problems(standard: Vtn) -> None:
         ):
             refused = await operator(method, path)
             assert (refused[0], refused[1]["status"]) == (status, status)
+        status, problem = await operator("GET", "/programs/" + 5000 * "x")
+        assert (status, len(problem["detail"])) == (404, 1000)
         for path, who in (("/programs", operator), ("/reports", aars)):
             status, problem = await who("POST", path, b" " * (MAX_BODY + 1))
             assert (status, problem["title"][:7]) == (413, "Request")

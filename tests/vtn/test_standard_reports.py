@@ -121,6 +121,20 @@ def test_times_and_durations_are_looked_at(version: str, inside: str) -> None:
     assert (found is None) == (version == "3.0.1")
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("inside", ["resource", "interval"])
+def test_each_different_period_is_looked_at(version: str, inside: str) -> None:
+    """What starts with a good one is not good for that."""
+    good = {"start": "2023-01-09T16:00:00Z", "duration": "PT1H", "randomizeStart": "PT1H"}
+    for wrong in ("duration", "randomizeStart"):
+        for bad in (0, 1):
+            sent = request(version, "report")
+            for n, resource in enumerate(sent["resources"]):
+                holder = resource if inside == "resource" else resource["intervals"][0]
+                holder["intervalPeriod"] = good | ({wrong: "1H"} if n == bad else {})
+            assert Quick(version).report(json.dumps(sent).encode()) is None
+
+
 def same(quick: Any, ordinary: Any) -> bool:
     """Whether both routes read the same; a null that may as well be left out is nothing."""
 

@@ -162,4 +162,5 @@ async def test_notifiers(private: Vtn) -> None:
     ):
         status, problem = await aars("GET", f"/notifiers/mqtt/topics/{topic}")
         assert (status, problem["title"]) == (404, "Not Found")
-    assert (await Asker(private, None)("GET", "/notifiers/mqtt/topics/programs"))[0] == 401
+    for path in ("/notifiers", "/notifiers/mqtt/topics/programs"):
+        assert (await Asker(private, None)("GET", path))[0] == 401
