@@ -392,6 +392,39 @@ async def test_poison_in_a_batch_ends_alone(
     assert "Sent 3/4 reports for VEN Aabenraa" in caplog.text
 
 
+@pytest.mark.parametrize("refusal", [422, 400, 413])
+@pytest.mark.parametrize("answers_looks", [True, False])
+async def test_a_refused_repeat_of_what_is_there_is_not_cut(
+    tmp_path: Path, refusal: int, answers_looks: bool
+) -> None:
+    """Stored, the answer lost, the repeat refused: it is looked for, as often as that takes; its
+    halves have names of their own and would be stored once more."""
+    posts = iter([None, (refusal, b"{}"), (refusal, b"{}")])
+    looks = iter([] if answers_looks else [(503, b"")])
+
+    def reply(request: Request) -> Reply:
+        found = (200, b'[{"report_name": "x"}]')
+        return next(looks, found) if request.method == "GET" else next(posts)
+
+    async with bench(tmp_path, reply, speaks=Batched()) as b:
+        await put_batch(b)
+        assert await b.drained() == Counts(acknowledged=8)
+        assert [name for name, *_ in kept(b)] == ["x"]
+
+
+async def test_a_refused_repeat_of_what_is_not_there_is_cut(tmp_path: Path) -> None:
+    """An answer was lost, but with it the report: it goes in halves as any other."""
+    posts = iter([None, (413, b"{}")])
+
+    def reply(request: Request) -> Reply:
+        return (200, b"[]") if request.method == "GET" else next(posts, CREATED)
+
+    async with bench(tmp_path, reply, speaks=Batched()) as b:
+        await put_batch(b)
+        assert await b.drained() == Counts(acknowledged=8)
+        assert [name for name, *_ in kept(b)] == ["x/1", "x/2"]
+
+
 async def test_what_is_too_large_goes_in_parts(tmp_path: Path) -> None:
     """A VTN that takes two readings at a time gets four reports, and nothing is rejected."""
 

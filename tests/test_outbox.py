@@ -177,6 +177,17 @@ async def test_everything_is_sent_again_where_nothing_is_named(outbox: Outbox) -
     assert await outbox.counts() == Counts(waiting=3)
 
 
+async def test_a_repeat_that_was_refused_may_be_there_all_the_same(outbox: Outbox) -> None:
+    """Sent again as it was it may be stored already, by an attempt without an answer; not else."""
+    await outbox.append(row(0), [report("a"), report("b"), report("c")])
+    lost_answers = [Settled(item.id, "rejected", 422, "", 2, 1) for item in await outbox.take(3)]
+    outbox.settle(lost_answers)
+    await outbox.keep_heard([("c", 1, 5)], anew=True)
+    assert await outbox.counts() == Counts(acknowledged=1, rejected=2)
+    assert await outbox.resend(["a"]) == await outbox.resend(["b"], lambda body: body + b"!") == 1
+    assert {item.name: item.unanswered for item in await outbox.take(2)} == {"a": 1, "b": 0}
+
+
 async def test_two_who_ask_for_it_at_once_send_it_once(outbox: Outbox) -> None:
     """What one has found and another is sending already stays in flight, with its body."""
     await outbox.append(row(0), [report("a", b"one")])

@@ -255,10 +255,13 @@ def lost(
 def send_again(c: sqlite3.Connection, reports: Sequence[tuple[int, bytes]]) -> None:
     """Let reports wait again, with the bodies given."""
     for number, body in reports:
+        # A rejected one may be there from an attempt without an answer, if it is sent as it was.
+        as_it_was = "state = 'rejected' AND (SELECT body FROM bodies WHERE id = ?1) = ?2"
         settled = c.execute(
-            "UPDATE deliveries SET state = 'waiting', unanswered = 0, status = NULL, words = NULL,"
-            " settled_at = NULL WHERE id = ? AND state IN ('rejected', 'acknowledged')",
-            (number,),
+            f"UPDATE deliveries SET unanswered = iif({as_it_was}, unanswered, 0),"
+            " state = 'waiting', status = NULL, words = NULL, settled_at = NULL"
+            " WHERE id = ?1 AND state IN ('rejected', 'acknowledged')",
+            (number, body),
         )
         if settled.rowcount:  # and not sent again by somebody else meanwhile
             c.execute("UPDATE bodies SET body = ? WHERE id = ?", (body, number))
@@ -267,7 +270,7 @@ def send_again(c: sqlite3.Connection, reports: Sequence[tuple[int, bytes]]) -> N
 def keep_heard(
     c: sqlite3.Connection, destination: str, rows: Sequence[tuple[str, int, int]], anew: bool
 ) -> None:
-    """Keep what the VTN holds; what was sent unanswered and is heard is acknowledged by that."""
+    """Keep what the VTN holds; what it may have got, and is heard, is acknowledged by that."""
     if anew:
         c.execute("DELETE FROM heard")
     # A name that the VTN holds twice is heard twice; the check then says so.
@@ -278,8 +281,8 @@ def keep_heard(
     )
     # By the names of this page: a look at all that waits, each time, took an hour of a long run's.
     c.executemany(
-        "UPDATE deliveries SET state = 'acknowledged' WHERE state = 'waiting' AND unanswered > 0"
-        " AND destination = ? AND name = ?",
+        "UPDATE deliveries SET state = 'acknowledged' WHERE state IN ('waiting', 'rejected')"
+        " AND unanswered > 0 AND destination = ? AND name = ?",
         ((destination, name) for name, *_ in rows),
     )
 

@@ -130,6 +130,9 @@ class Sender:
                 return False
             each.attempts, each.out = each.attempts + 1, True
             answer = await self._client.post_report(self._vens[each.item.ven], each.body)
+            each.out = False
+            log.debug("%s: %s", each.item.name, answer.status)
+            return await self._judge(each, answer)
         except NoAnswer as error:
             each.unanswered += each.out
             each.out, each.words = False, error.problem
@@ -140,9 +143,6 @@ class Sender:
             each.out = False
             self._refused(each, error.status, error.problem)
             return False
-        each.out = False
-        log.debug("%s: %s", each.item.name, answer.status)
-        return await self._judge(each, answer)
 
     @property
     def _must_look(self) -> bool:
@@ -169,6 +169,9 @@ class Sender:
             means = Verdict.UNKNOWN  # OpenADR 3 has no 404 for a report
         if means is Verdict.UNKNOWN and not each.known_again and self._register_again:
             return await self._known_again(each)
+        if means in (Verdict.WRONG, Verdict.TOO_LARGE) and each.maybe_stored:
+            # What is refused is a repeat; its halves, under names of their own, would be doubles.
+            means = Verdict.TAKEN if await self._client.holds(each.item.name) else means
         await self._settle(each, means)
         return False
 

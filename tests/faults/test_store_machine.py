@@ -219,7 +219,7 @@ class StoreMachine(RuleBasedStateMachine):
     def read_back(self, where: str, anew: bool, data: st.DataObject) -> None:
         """The VTN holds all that was acknowledged, but for what it lost, and some of the rest."""
         sure = [n for n, _ in self.model.in_state("acknowledged")]
-        maybe = [n for n, r in self.model.in_state("waiting") if r.unanswered]
+        maybe = [n for n, r in self.model.in_state("waiting", "rejected") if r.unanswered]
         known = sure + maybe
         names = data.draw(st.frozensets(st.sampled_from(known))) if known else frozenset()
         rows = [(n, len(self.model.reports[n].loads), 1) for n in sorted(names)]
@@ -248,7 +248,9 @@ class StoreMachine(RuleBasedStateMachine):
             and (r.state == "rejected" or (self.model.read_back and n not in self.model.heard))
         ]
         for report in again:
-            report.state, report.unanswered, report.resent = "waiting", 0, True
+            if repaired or report.state == "acknowledged":
+                report.unanswered = 0
+            report.state, report.resent = "waiting", True
             report.body += b"!" if repaired else b""
         assert count in (None, len(again))
 
