@@ -64,3 +64,18 @@ def test_timed_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "equal tables: True 360 readings" in said
     assert "Event loop is closed\nok\nok\nok" in "\n".join(filter(None, said.splitlines()))
     assert unanswered(said) == 3
+
+
+def test_the_standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One town in summer: three times the same tables, and a request a cycle in the standard."""
+    said = play(
+        "the_standard", tmp_path, monkeypatch, vens=1, simulated_hours=0.5, start="2024-07-04T12:00"
+    )
+    for name in ("flat", "3.0.1", "3.1.0"):
+        assert f"{name}: 360 measured, 360 heard, exactly once" in said
+    assert "equal tables: True" in said
+    assert [line.split()[:2] for line in said.splitlines() if line.startswith("3.")][-2:] == [
+        ["3.0.1", "1"],
+        ["3.1.0", "1"],
+    ]
+    assert unanswered(said) == 3
