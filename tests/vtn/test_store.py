@@ -97,3 +97,14 @@ def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         Store(tmp_path / "database")
     assert (tmp_path / "database").read_bytes() == before
+
+
+async def test_a_report_without_a_name_is_never_a_repeat(store: Store) -> None:
+    """Nor where it shares its commit with one that is, and with reports of another table."""
+    rest = ("3.1.0", "client", None, "event", "program", "aars", b"{}")
+    names = ["a", None, "a", None]
+    standard = [store.add_to("standard_reports", name, *rest) for name in names]
+    answers = await asyncio.gather(*standard, put(store, "a"), put(store, "a"))
+    assert [is_new for *_, is_new in answers] == [True, True, False, True, True, False]
+    assert [number for number, *_ in answers] == [1, 2, 1, 4, 5, 5]
+    assert len(store.page("standard_reports")) == 3
