@@ -50,6 +50,8 @@ def test_a_right_number_is_right() -> None:
         ("standard.requests", 405.6167, (116_412, 287)),
         ("standard.demand", 2.4, (0.3, 7.5)),
         ("standard.pages", 6, (287, 50)),
+        ("outside.requests", 40, (15, 10)),
+        ("outside.twice", 103, (100, 3)),
     ],
 )
 def test_numbers_worked_by_hand(name: str, right: float, given: tuple[Any, ...]) -> None:

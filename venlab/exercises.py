@@ -224,5 +224,11 @@ _EXERCISES: dict[str, tuple[Any, str, dict[float, str]]] = {
         "pages",
         {1 / 6: "that is flat's page of 1,000; the standard gives 50 at most"},
     ),
+    "outside.requests": (
+        lambda every_s, vens: 60 / every_s * vens,
+        "requests",
+        {1 / 60: "that is in a second, a minute has 60"},
+    ),
+    "outside.twice": (lambda sent, again: sent + again, "reports", {}),
     "time.drift": (lambda body_s, every_s: 86400 / every_s * body_s, "s", {}),
 }
