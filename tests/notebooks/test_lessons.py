@@ -78,6 +78,9 @@ def test_the_standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("flat", "3.0.1", "3.1.0"):
         assert f"{name}: 360 measured, 360 heard, exactly once" in said
     assert "equal tables: True" in said
+    words = " ".join(said.split())  # as the lines were not broken
+    assert '"duration": "PT0S", "intervals": [{"id": 0, "payloads": [{"type": "USAGE"' in words
+    assert words.count('"payloadType": "DEMAND", "readingType": "MEAN", "units": "KW"') == 2
     assert [line.split()[:2] for line in said.splitlines() if line.startswith("3.")][-2:] == [
         ["3.0.1", "1"],
         ["3.1.0", "1"],
@@ -87,6 +90,7 @@ def test_the_standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_outside_vtn_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where none is named it says so, makes no run, and ends; the exercises are there."""
+    monkeypatch.setenv("VENLAB_RUNS", str(tmp_path / "runs"))  # where one would be made
     said = play("an_outside_vtn", tmp_path, monkeypatch)
     assert "no VTN is named: what needs one is skipped" in said
     assert "vtn.example is not on this machine" in said
