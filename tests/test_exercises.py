@@ -9,7 +9,7 @@ import pytest
 
 import venlab as vl
 from venlab.errors import ConfigError
-from venlab.exercises import _EXERCISES, beside
+from venlab.exercises import _EXERCISES, beside, brief
 
 GOOD: dict[str, Any] = {
     "report_name": "lesson/1",
@@ -47,6 +47,11 @@ def test_a_right_number_is_right() -> None:
         ("break.backlog", 66_240, (10, 110.4)),
         ("break.drain", 739.2857, (66_240, (200, 110.4))),
         ("break.twice", 100, (100,)),
+        ("standard.requests", 405.6167, (116_412, 287)),
+        ("standard.demand", 2.4, (0.3, 7.5)),
+        ("standard.pages", 6, (287, 50)),
+        ("outside.requests", 40, (15, 10)),
+        ("outside.twice", 103, (100, 3)),
     ],
 )
 def test_numbers_worked_by_hand(name: str, right: float, given: tuple[Any, ...]) -> None:
@@ -172,3 +177,14 @@ def test_answers_are_shown_safely() -> None:
 def test_every_exercise_needs_few_things() -> None:
     """Its rule is a plain function, so that its number of arguments can be checked."""
     assert all(0 < rule.__code__.co_argcount <= 2 for rule, _, _ in _EXERCISES.values())
+
+
+def test_a_report_is_shown_in_brief() -> None:
+    """The first of each list, at whatever depth, and no line wider than 100; one is not counted."""
+    load = {"resourceName": "x" * 40, "intervals": [{"payloads": [{"values": [0.3]}]}]}
+    said = brief({"eventID": "e", "resources": [load] * 90, "none": [], "nothing": None})
+    assert said.count("x" * 40) == 1
+    assert said.count("more") == 1
+    assert '"… and 89 more"' in said
+    assert '"none": [],\n  "nothing": null' in said
+    assert max(map(len, said.splitlines())) <= 100

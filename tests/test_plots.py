@@ -21,12 +21,17 @@ from venlab.model import Period
 
 DAY = pd.date_range("2023-11-30", periods=96, freq="15min", tz="Europe/Copenhagen")
 USES = pd.DataFrame(np.ones((96, 6)), DAY, list(END_USES))
+COSTS = pd.DataFrame(
+    {"requests a cycle [count]": [258.0, 2.0], "bodies a cycle [kB]": [118.9, 47.5]},
+    ["flat", "3.1.0"],
+)
 SPIKES = pd.DataFrame(np.eye(96)[:, ::8], DAY)
 PICTURES: dict[str, Callable[[], Figure]] = {
     "end_uses": lambda: plots.end_uses(USES, "power of Viborg", [EVENT]),
     "diversity": lambda: plots.diversity(SPIKES),
     "heard": lambda: plots.heard(DAY[68:76], [2.4] * 8, 15),
     "agenda": lambda: plots.agenda(Agenda({Kind.SIMULATE: 30, Kind.SAMPLE: 15}, 60).ticks()),
+    "traffic": lambda: plots.traffic(COSTS),
     "lateness": lambda: plots.lateness({"sleep": [0.0, 9.0], "deadline": [0.0, 1.0]}),
 }
 EVENT = vl.Event.between(

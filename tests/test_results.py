@@ -150,3 +150,31 @@ async def test_what_it_took(tmp_path: Path) -> None:
     assert results.latency.loc["taken", "p50_ms"] == 5.0
     backlog = results.backlog
     assert (backlog.iloc[0], backlog.iloc[-1], backlog.max()) == (4, 0, 4)
+
+
+async def test_reports_as_they_were_sent_and_what_they_cost(tmp_path: Path) -> None:
+    """Two cycles of three requests with 600 bytes each: 3 and 1.8 kB a cycle; one body by name."""
+    Fleet.reference(7).only(1).to_csv(tmp_path / "fleet.csv")
+    watts = np.array([2, -1], "<i4").tobytes()
+    box = Outbox(tmp_path / RUN_FILE)
+    for cycle, name in enumerate("ab"):
+        kept = ReadingRow(cycle, f"2023-11-30T15:0{cycle}:00+00:00", 450, 1, 900, watts)
+        body = b'{"report_name":"%s","values":[0.002]}' % name.encode()
+        await box.append(kept, [REPORT._replace(name=name, body=body)])
+    for purpose in ["report"] * 6 + ["poll events"]:
+        box.note_attempt(Attempt(0.0, purpose, "", 201, 1.0, 600, ""))
+    box.close()
+    results = Results(tmp_path)
+    assert results.sent() == {"report_name": "a", "values": [0.002]}
+    assert results.sent("b")["report_name"] == "b"
+    with pytest.raises(StoreError, match="no report c"):
+        results.sent("c")
+    assert results.traffic.to_list() == [3.0, 1.8]
+
+
+def test_a_run_that_sent_nothing_cost_nothing(tmp_path: Path) -> None:
+    """No cycles are no error, and no report is one that says so."""
+    Outbox(tmp_path / RUN_FILE).close()
+    assert Results(tmp_path).traffic.to_list() == [0.0, 0.0]
+    with pytest.raises(StoreError, match="no report"):
+        Results(tmp_path).sent()

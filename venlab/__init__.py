@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from venlab.simulator import Meter, Simulator
     from venlab.timeline import Timeline
     from venlab.transport import HttpxTransport
-    from venlab.wire import dialect
+    from venlab.wire import can_say, dialect
 
 __all__ = [
     "Agenda",
@@ -53,6 +53,7 @@ __all__ = [
     "Simulator",
     "Timeline",
     "VenlabError",
+    "can_say",
     "check",
     "crashed",
     "describe",
@@ -83,6 +84,7 @@ _HOME = {
     "Simulator": "simulator",
     "Timeline": "timeline",
     "VenlabError": "errors",
+    "can_say": "wire",
     "check": "exercises",
     "crashed": "crash",
     "describe": "config",

@@ -7,8 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from html import escape
 from numbers import Real
+from textwrap import fill
 from typing import Any
 
 import msgspec
@@ -20,8 +22,9 @@ from venlab.simulator import Simulator
 from venlab.tables import near
 from venlab.wire.flat_shapes import ReportRequest
 
-__all__ = ["Verdict", "beside", "check"]
+__all__ = ["Verdict", "beside", "brief", "check"]
 
+WIDTH = 100  # of a line of JSON
 CLOSE = 0.01  # how far off a right number may be: a rounded one is right
 
 
@@ -96,6 +99,39 @@ def beside(sent: Mapping[str, Any], status: int, said: Mapping[str, Any]) -> Any
     left: Any = {"selector": "th, td", "props": [("text-align", "left")]}
     table = pd.DataFrame.from_dict(rows, "index", columns=heads).style.set_table_styles([left])
     return table.set_properties(heads[1:], color="#D55E00")
+
+
+def brief(report: Mapping[str, Any]) -> str:
+    """Return a report's JSON to look at: of each list the first, and how many follow.
+
+    Parameters
+    ----------
+    report : mapping
+        The report's JSON.
+
+    Examples
+    --------
+    >>> print(brief({"reportName": "a", "resources": [{"values": [0.3]}, {}, {}]}))
+    {
+      "reportName": "a",
+      "resources": [{"values": [0.3]}, "… and 2 more"]
+    }
+    """
+    members = (
+        f"{json.dumps(k)}: {json.dumps(_first(v), ensure_ascii=False)}" for k, v in report.items()
+    )
+    lay = partial(fill, width=WIDTH, initial_indent="  ", subsequent_indent=" " * 6)
+    lines = (lay(member, break_long_words=False, break_on_hyphens=False) for member in members)
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _first(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _first(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        more = [f"… and {len(value) - 1:,} more"] if len(value) > 1 else []
+        return [*map(_first, value[:1]), *more]
+    return value
 
 
 def _number(answer: object, right: float, unit: str, slips: Mapping[float, str]) -> Verdict:
@@ -173,5 +209,26 @@ _EXERCISES: dict[str, tuple[Any, str, dict[float, str]]] = {
         "reports",
         {2.0: "each has one name, and a name one report"},
     ),
+    "standard.requests": (
+        lambda loads, vens: loads / vens,
+        "times",
+        {1 / 6: "a building has six loads, and each has a report of its own in flat"},
+    ),
+    "standard.demand": (
+        lambda kwh, minutes: kwh / (minutes / 60),
+        "kW",
+        {0.125: "the number was copied: USAGE is energy, DEMAND is power"},
+    ),
+    "standard.pages": (
+        lambda resources, limit: math.ceil(resources / limit),
+        "pages",
+        {1 / 6: "that is flat's page of 1,000; the standard gives 50 at most"},
+    ),
+    "outside.requests": (
+        lambda every_s, vens: 60 / every_s * vens,
+        "requests",
+        {1 / 60: "that is in a second, a minute has 60"},
+    ),
+    "outside.twice": (lambda sent, again: sent + again, "reports", {}),
     "time.drift": (lambda body_s, every_s: 86400 / every_s * body_s, "s", {}),
 }

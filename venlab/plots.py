@@ -38,6 +38,7 @@ __all__ = [
     "lateness",
     "power",
     "recovery",
+    "traffic",
 ]
 
 ALONE, TOGETHER = "#E69F00", "#0072B2"
@@ -246,6 +247,23 @@ def lateness(late_ms: Mapping[str, Sequence[float]]) -> Figure:
         axes.plot(range(len(values)), values, color=colour, marker=".", label=label)
     axes.set(xlabel="tick [count]", ylabel="begins late by [ms]", ylim=(0, None))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return shown(figure)
+
+
+def traffic(table: pd.DataFrame) -> Figure:
+    """Draw what reports cost in each dialect: requests [count] and bodies [kB] a cycle.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `Results.traffic` of a run each, a row a dialect.
+    """
+    figure, panels = new_figure(height=2.4, panels=(1, 1))
+    for axes, column in zip(panels, table, strict=True):
+        bars = axes.barh(table.index[::-1], table[column][::-1], color=TOGETHER, height=0.6)
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3)
+        axes.set(xlabel=column, ylabel="dialect [name]")
+        axes.margins(x=0.2)
     return shown(figure)
 
 

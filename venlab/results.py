@@ -137,6 +137,35 @@ class Results(RunReader):
             "SELECT name, readings, status, words FROM deliveries WHERE state = 'rejected'"
         )
 
+    def sent(self, name: str = "") -> dict[str, Any]:
+        """Return a report as it goes over the wire; the first one where none is named.
+
+        Raises
+        ------
+        StoreError
+            The run has no such report.
+        """
+        chosen = "name = ?" if name else "? = ''"
+        with self._opened() as c:
+            query = f"SELECT body FROM deliveries JOIN bodies USING (id) WHERE {chosen} ORDER BY id"
+            row = c.execute(query, (name,)).fetchone()
+        if row is None:
+            raise StoreError(f"{self.folder} has no report {name}".rstrip())
+        body: dict[str, Any] = json.loads(row[0])
+        return body
+
+    @property
+    def traffic(self) -> pd.Series[float]:
+        """Reports a cycle: how many requests, and the size of their bodies [kB]."""
+        import pandas as pd
+
+        sent, size, cycles = self.rows(
+            "SELECT count(*), total(bytes), (SELECT count(*) FROM readings) FROM requests"
+            " WHERE purpose = 'report'"
+        )[0]
+        each = {"requests a cycle [count]": sent, "bodies a cycle [kB]": size / 1000}
+        return pd.Series({what: n / max(cycles, 1) for what, n in each.items()}, dtype=float)
+
     @property
     def by_ven(self) -> pd.DataFrame:
         """Readings of each VEN by what became of them, and what it took."""

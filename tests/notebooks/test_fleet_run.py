@@ -22,7 +22,7 @@ def play(folder: Path, **parameters: object) -> dict[str, object]:
     return summary
 
 
-@pytest.mark.parametrize("dialect", ["flat", "3.1.0"])
+@pytest.mark.parametrize("dialect", ["flat", "3.0.1", "3.1.0"])
 def test_two_towns_with_other_intervals(tmp_path: Path, dialect: str) -> None:
     """Half-hour steps, a report a step: four cycles of what Aabenraa and Aars measure."""
     summary = play(

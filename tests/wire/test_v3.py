@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.standard.oracle import oracle
+from venlab.config import DIALECTS
 from venlab.durations import FOR_EVER, Duration
 from venlab.errors import ConfigError, DataError
 from venlab.model import (
@@ -26,7 +27,7 @@ from venlab.model import (
     Target,
     Ven,
 )
-from venlab.wire import Address, Call, Dialect, Draft, Limits, LoadName, dialect
+from venlab.wire import WISHES, Address, Call, Dialect, Draft, Limits, LoadName, can_say, dialect
 from venlab.wire.v3 import OpenAdr3
 from venlab.wire.v3_answers import EventAnswer, ReportAnswer
 from venlab.wire.v3_events import event_body, event_of
@@ -318,3 +319,20 @@ def test_pages_of_reports_go_on_until_one_is_not_full() -> None:
 def test_both_are_the_same_but_for_what_differs() -> None:
     """Both versions stand on one class."""
     assert all(isinstance(standard(version), OpenAdr3) for version in VERSIONS)
+
+
+def test_what_each_can_say_is_a_table() -> None:
+    """Each reason stands in it once, under its dialect, and every wish has a person's words."""
+    table = can_say()
+    assert list(table) == list(DIALECTS)
+    for name in DIALECTS:
+        cannot = dialect(name).cannot
+        assert set(cannot) <= set(WISHES)
+        for wish, words in WISHES.items():
+            said = f"no: {cannot[wish]}" if wish in cannot else "yes"
+            assert table.loc[words, name] == said
+    assert table.loc["to delete what was made"].to_list() == [
+        "no: nothing that was made is ever deleted",
+        "yes",
+        "yes",
+    ]

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from venlab.config import DIALECTS
 from venlab.errors import ConfigError
 from venlab.model import Event, Program, Resource, Status, Ven
 from venlab.secret import Secret
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Address",
@@ -29,11 +32,21 @@ __all__ = [
     "Page",
     "Registered",
     "ReportWriter",
+    "can_say",
     "dialect",
     "unsayable",
 ]
 
 T = TypeVar("T")
+WISHES = {
+    "address": "which event a report is about",
+    "status": "whether a resource is approved",
+    "enrol": "that a resource takes part in a program",
+    "respond": "what a VEN answers to an event",
+    "renew": "to ask the VTN for a VEN's new token",
+    "delete": "to delete what was made",
+}
+"""Each wish that some dialect has no words for, in a person's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +249,28 @@ def dialect(name: str, limits: Limits | None = None) -> Dialect:
 
         return V310(limits)
     raise ConfigError(f"unknown dialect {name!r}", f"use one of {', '.join(DIALECTS)}")
+
+
+def can_say() -> pd.DataFrame:
+    """Return what each dialect can say, and why not where it cannot.
+
+    Returns
+    -------
+    DataFrame
+        A row a wish that not all have words for, a column a dialect: "yes" or the reason.
+
+    Examples
+    --------
+    >>> can_say().loc["which event a report is about", ["flat", "3.1.0"]].to_list()
+    ['no: a report is about no event', 'yes']
+    """
+    import pandas as pd
+
+    told: dict[str, list[str]] = {}
+    for name in DIALECTS:
+        cannot = dialect(name).cannot
+        told[name] = [f"no: {cannot[wish]}" if wish in cannot else "yes" for wish in WISHES]
+    return pd.DataFrame(told, list(WISHES.values()))
 
 
 def unsayable(dialect: Dialect, wish: str) -> ConfigError:
