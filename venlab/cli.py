@@ -45,6 +45,7 @@ venlab run NOTEBOOK [-p NAME VALUE]... [--out DIR] [--require EXPR]... [--no-htm
        venlab run NOTEBOOK --help     what it asks and which parameters it has
        venlab vtn [OPTION]...         the embedded VTN alone; venlab vtn --help
        venlab probe URL [OPTION]...   what somebody's VTN is and takes; venlab probe --help
+       venlab clean RUN_FOLDER        delete at a VTN what a run made there; asks for --yes
        venlab lab [OPTION]...         JupyterLab on the notebooks
        venlab --version"""
 EXIT_CODES = """\
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The words after ``venlab``; those of the process if not given.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    doers = {"run": _run, "vtn": _vtn, "probe": _probe, "lab": _lab}
+    doers = {"run": _run, "vtn": _vtn, "probe": _probe, "clean": _clean, "lab": _lab}
     try:
         if words and words[0] in doers:
             return doers[words[0]](words[1:])
@@ -154,15 +155,19 @@ def _resumed(notebook: Notebook, args: argparse.Namespace) -> dict[str, Any]:
     if args.out:
         raise ConfigError("--out and --resume name two folders", "a run goes on in its own")
     kept = resume.kept_settings(args.resume)
-    for variable in resume.secrets_to_ask(kept):
-        if sys.stdin.isatty():
-            # The kernel finds it where every secret is looked for; it is written nowhere.
-            os.environ[variable] = getpass(f"{variable} for {kept.get('vtn_url') or 'the VTN'}: ")
+    _ask_for(resume.secrets_to_ask(kept), str(kept.get("vtn_url") or "the VTN"))
     given, names = notebook.values(args.parameter), {row[1] for row in config.describe()}
     changes = {name: value for name, value in given.items() if name in names}
     if Path(changes.get("out_dir", args.resume)) != Path(args.resume):
         raise ConfigError("--resume and -p out_dir name two folders", "a run goes on in its own")
     return given | resume.settings_of(resume.config_of(args.resume, changes), kept)
+
+
+def _ask_for(variables: list[str], whose: str) -> None:
+    """Ask a person for secrets; they go where every secret is looked for, and into no file."""
+    for variable in variables:
+        if sys.stdin.isatty():
+            os.environ[variable] = getpass(f"{variable} for {whose}: ")
 
 
 def _kept_folder(notebook: Notebook, folder: Path) -> Path:
@@ -250,7 +255,7 @@ def _describe(notebook: Notebook) -> None:
         _say(f"  {start}  {meaning}".rstrip())
 
 
-# -- venlab vtn, probe, lab, venlab -----------------------------------------------------------
+# -- venlab vtn, probe, clean, lab, venlab ------------------------------------------------------
 
 
 def _vtn(words: list[str]) -> int:
@@ -261,6 +266,11 @@ def _vtn(words: list[str]) -> int:
 
 def _probe(words: list[str]) -> int:
     commands.probe(words, _say)
+    return DONE
+
+
+def _clean(words: list[str]) -> int:
+    commands.clean(words, _say, _ask_for)
     return DONE
 
 
@@ -293,7 +303,7 @@ def _about(words: list[str]) -> int:
         _say(f"venlab {version('venlab')}")
         return DONE
     if words and words not in (["--help"], ["-h"]):
-        raise ConfigError(f"there is no command {words[0]}", "it is run, vtn, probe or lab")
+        raise ConfigError(f"there is no command {words[0]}", "it is run, vtn, probe, clean or lab")
     _say(f"usage: {USAGE}", "", "notebooks: " + ", ".join(shipped()), "", EXIT_CODES)
     return DONE
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from venlab.auth import FLEET, ClientCredentials
 from venlab.errors import AccessDenied, NotAVtn, Refused, VtnError
 from venlab.exchange import Exchange
+from venlab.made import Making
 from venlab.model import Event, Program, Resource, Status, Ven
 from venlab.runfile import Attempt
 from venlab.secret import Secret
@@ -17,6 +19,7 @@ from venlab.wire import (
     Call,
     Dialect,
     Heard,
+    Held,
     LoadName,
     Page,
     Registered,
@@ -24,6 +27,8 @@ from venlab.wire import (
 )
 
 __all__ = ["Client"]
+
+M = TypeVar("M", Registered, Program, Address)  # what tells the id of what was made
 
 
 class Client(Exchange):
@@ -58,6 +63,8 @@ class Client(Exchange):
         there exactly once, whatever the network does.
     address : Address, optional
         What reports are about, once `find_address` has found it.
+    diary : callable
+        Called with each `Making`: before something is made, and when that is answered.
     voices : list of str
         Client names of the VENs that ask for what is nobody's own, where there is no credential.
 
@@ -81,6 +88,7 @@ class Client(Exchange):
         super().__init__(transport, dialect, credential, note, now=now, of_ven=of_ven)
         self.refuses_repeated_names = False
         self.address: Address | None = None
+        self.diary: Callable[[Making], None] = lambda _: None
 
     async def greet(self) -> str:
         """Find out whether a VTN of this dialect is there; its own word for how it is.
@@ -106,23 +114,27 @@ class Client(Exchange):
 
     async def register_ven(self, name: str, client_name: str) -> Ven:
         """Register a VEN, or find the one that has the name."""
-        own = self._of_ven is not None
-        speaker = client_name if own else FLEET
-        if own:
-            self._tokens.expect(speaker)
-        call = self.dialect.register_ven(name, client_name, speaks=own)
+        speaker = self._own_voice(client_name)
+        call = self.dialect.register_ven(name, client_name, speaks=self._of_ven is not None)
 
         async def find() -> str | None:
-            def page_at(skip: int, limit: int) -> Call[list[Ven]]:
-                return self.dialect.vens(name, skip, limit)
-
-            found = await self._pages("look for ven", page_at, lambda v: v.id, speaker)
-            return next((ven.id for ven in found if ven.name == name), None)
+            found = await self.find_ven(name, client_name)
+            return found.id if found else None
 
         registered = await self._found_or_made("register ven", find, call, name, speaker)
         if registered.token:
             self._tokens.keep(registered.id, registered.token)
         return Ven(registered.id, name, client_name)
+
+    async def find_ven(self, name: str, client_name: str) -> Ven | None:
+        """Return the VEN of that name, if there is one."""
+
+        def page_at(skip: int, limit: int) -> Call[list[Ven]]:
+            return self.dialect.vens(name, skip, limit)
+
+        speaker = self._own_voice(client_name)
+        found = await self._pages("look for ven", page_at, lambda v: v.id, speaker)
+        return next((Ven(v.id, name, client_name) for v in found if v.name == name), None)
 
     def forget(self, ven: Ven) -> None:
         """Forget a VEN's token, where the VTN knows the VEN no more: before it registers again."""
@@ -146,8 +158,9 @@ class Client(Exchange):
     async def register_resource(self, ven: Ven, resource: Resource) -> Registered:
         """Register a resource, or find the one that has the name behind that VEN."""
         call = self.dialect.register_resource(ven, resource, speaks=self._of_ven is not None)
+        making = Making("resource", resource.name, ven.name)
         try:
-            return await self._ask("register resource", call, ven.name, self._speaker(ven))
+            return await self._make(making, call, ven.name, self._speaker(ven))
         except Refused as error:
             if error.status == 409 and (held := (await self.resources_of(ven)).get(resource.name)):
                 return Registered(held, is_new=False)
@@ -167,11 +180,23 @@ class Client(Exchange):
         if held := await find():
             return Registered(held, is_new=False)
         try:
-            return await self._ask(purpose, call, ven, speaker)
+            return await self._make(Making("ven", ven), call, ven, speaker)
         except Refused as error:
             if error.status != 409 or not (held := await find()):
                 raise
             return Registered(held, is_new=False)
+
+    async def _make(self, making: Making, call: Call[M], ven: str = "", speaker: str = "") -> M:
+        """Make what is not there: noted before, for who is killed here may have made it."""
+        purpose = ("create " if making.kind in ("program", "event") else "register ") + making.kind
+        self.diary(making)
+        try:
+            made = await self._ask(purpose, call, ven, speaker)
+        except (AccessDenied, Refused):
+            self.diary(making._replace(id=None))
+            raise
+        self.diary(making._replace(id=made.id))
+        return made
 
     async def resources(self) -> list[Resource]:
         """List all resources that the credential may see, with their status."""
@@ -191,7 +216,7 @@ class Client(Exchange):
             for program in await self.programs():
                 if program.name == name:
                     return program
-        return await self._ask("create program", self.dialect.create_program(name))
+        return await self._make(Making("program", name), self.dialect.create_program(name))
 
     async def find_address(self, name: str, program: str) -> None:
         """Find the event of that name or id that reports are to be about, or make one.
@@ -207,7 +232,7 @@ class Client(Exchange):
         """
         if not self.can("address"):
             return
-        found = await self._pages("list events", self.dialect.addresses, lambda a: a.event_id)
+        found = await self.addresses()
         held = [event for event in found if name in (event.name, event.event_id)]
         if held:
             self.address = held[0]
@@ -215,11 +240,15 @@ class Client(Exchange):
         try:
             there = await self.create_program(program)
             call = self.dialect.open_address(there.id, name)
-            self.address = await self._ask("create event", call)
+            self.address = await self._make(Making("event", name), call)
         except AccessDenied as error:
             problem = f"there is no event {name!r} to report on: {error.problem}"
             remedy = "name one that is there in report_event, or use a credential of business logic"
             raise AccessDenied(problem, remedy, status=error.status) from None
+
+    async def addresses(self) -> list[Address]:
+        """List the events, as what reports can be about."""
+        return await self._pages("list events", self.dialect.addresses, lambda a: a.event_id)
 
     async def address_is_lost(self) -> bool:
         """Tell whether the event that reports are about is gone; False where they need none."""
@@ -300,6 +329,26 @@ class Client(Exchange):
         except (Refused, NotAVtn):
             pass
         return False
+
+    async def reports(self, client_name: str = "", event_id: str = "") -> list[Held]:
+        """List the reports of a VEN, or on an event, from whichever run."""
+
+        def page_at(skip: int, limit: int) -> Call[list[Held]]:
+            return self.dialect.reports(client_name, event_id, skip, limit)
+
+        speaker = self._own_voice(client_name) if client_name else FLEET
+        found = await self._pages("list reports", page_at, lambda r: r.id, speaker)
+        return [  # also from a VTN that takes no filter
+            r for r in found if client_name in ("", r.client_name) and event_id in ("", r.event_id)
+        ]
+
+    async def is_subscribed(self, program_id: str) -> bool:
+        """Tell whether somebody wants to be told of what happens in a program."""
+        return await self._ask("list subscriptions", self.dialect.subscribed(program_id))
+
+    async def delete(self, call: Call[None], client_name: str = "") -> None:
+        """Delete what a dialect's call names, as the VEN of that client name; or as the fleet."""
+        await self._ask("delete", call, speaker=self._own_voice(client_name))
 
     async def heard(self, run_id: str) -> AsyncGenerator[list[Heard]]:
         """Read back, page by page, what the VTN holds of a run."""

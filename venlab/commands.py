@@ -9,13 +9,15 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from venlab import resume
+from venlab.clean import cleaner
 from venlab.config import DIALECTS, SECRETS, LabConfig
 from venlab.errors import ConfigError, VtnError
 from venlab.probe import look
 from venlab.secret import Secret
 from venlab.trial import try_reports
 
-__all__ = ["Parser", "probe"]
+__all__ = ["Parser", "clean", "probe"]
 
 Say = Callable[..., None]
 
@@ -76,6 +78,61 @@ async def _probe(args: argparse.Namespace, say: Say) -> None:
         say(*finding.lines())
     if problem:
         raise problem
+
+
+def clean(words: list[str], say: Say, ask: Callable[[list[str], str], None]) -> None:
+    """Delete what a run made at a VTN, or print what would go.
+
+    Parameters
+    ----------
+    words : list of str
+        What stands after ``venlab clean``.
+    say : callable
+        Given each line.
+    ask : callable
+        Asks a person for secrets: the variables they belong into, and for which VTN.
+
+    Raises
+    ------
+    ConfigError, StoreError
+        The words are wrong, there is no run, or its VTN has no deletion.
+    VtnError
+        The VTN refuses; what went until then is gone, and the command may be repeated.
+    """
+    args = _clean_parser().read(words, say)
+    if args is None:
+        return
+    kept = resume.kept_settings(args.folder)
+    ask(resume.secrets_to_ask(kept), str(kept.get("vtn_url") or "the VTN"))
+    asyncio.run(_clean(args, kept, say))
+
+
+async def _clean(args: argparse.Namespace, kept: dict[str, Any], say: Say) -> None:
+    async with cleaner(args.folder, kept) as cleaning:
+        say(*(await cleaning.look()))
+        if not cleaning.going:
+            say("nothing of the run is there to delete")
+        elif args.yes:
+            await cleaning.delete(say)
+            say("deleted")
+        else:
+            say("nothing is deleted yet: say --yes")
+
+
+def _clean_parser() -> Parser:
+    parser = Parser(
+        "venlab clean",
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Delete at an OpenADR 3 VTN what a run made there: its reports, and the\n"
+        "resources, VENs, report event and program that were not there before and that\n"
+        "no other run uses. Without --yes, only say what would go.",
+        epilog="it may be repeated, also after an interrupt. The flat dialect has no deletion.",
+    )
+    parser.add_argument("folder", metavar="RUN_FOLDER", help="the run's, as in runs/")
+    parser.add_argument("--yes", action="store_true", help="delete it")
+    return parser
 
 
 def _probe_parser() -> Parser:

@@ -140,6 +140,13 @@ class Exchange:
         self._tokens.expect(self.voices[0])
         return self.voices[0]
 
+    def _own_voice(self, client_name: str) -> str:
+        """Return who speaks for a VEN that may not be registered yet: itself, or the fleet."""
+        if self._of_ven is None or not client_name:
+            return FLEET
+        self._tokens.expect(client_name)
+        return client_name
+
     def _speaker(self, ven: Ven) -> str:
         return ven.client_name if self._of_ven else ven.id
 

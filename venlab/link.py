@@ -17,6 +17,7 @@ from venlab.embedded import EmbeddedVtn
 from venlab.errors import NoAnswer, Refused
 from venlab.fasttransport import FastTransport
 from venlab.faults import Faults
+from venlab.made import Diary
 from venlab.opening import patience
 from venlab.outside import look_at
 from venlab.pace import Paced
@@ -53,6 +54,7 @@ class Link:
         self, config: LabConfig, folder: Path, note: Callable[[Attempt], None], wall: Clock
     ) -> None:
         self._config, self._note, self._wall = config, note, wall
+        self._folder = folder
         self.vtn = None if config.vtn_url else EmbeddedVtn(folder)
         self.url = config.vtn_url
         self.client: Client
@@ -83,6 +85,8 @@ class Link:
         speaks, now = dialect(name, limits), self._wall.schedule_s
         self.client = Client(carrier, speaks, credential, self._note, now=now, of_ven=of_ven)
         if not self.vtn:
+            if self.client.can("delete"):
+                self.client.diary = Diary(self._folder).note
             await self.client.greet()
             return
         await self._patiently(self.client.greet)

@@ -139,8 +139,13 @@ class Roster:
         """What each VEN calls itself, in the order of the fleet."""
         return [self._prefix + str(town) for town in self._fleet.town_id]
 
+    @property
+    def names(self) -> list[str]:
+        """What each VEN is called at the VTN, in the order of the fleet."""
+        return [self._prefix + str(name) for name in self._fleet.ven_name]
+
     async def _register_ven(self, client: Client, v: int) -> Ven:
-        name = self._prefix + str(self._fleet.ven_name[v])
+        name = self.names[v]
         client_name = self.client_names[v]
         log.info("Registering VEN: %s", name)
         return await self._patiently(lambda: client.register_ven(name, client_name))

@@ -122,6 +122,17 @@ def test_what_the_vtn_heard() -> None:
     ]
 
 
+def test_nothing_is_deleted() -> None:
+    """Each wish to delete is an error that says so, and so is to list for that."""
+    says = Flat()
+    for wish in (says.delete_report, says.delete_ven, says.delete_event, says.delete_program):
+        with pytest.raises(ConfigError, match="flat cannot say that: nothing that was made"):
+            wish("1")
+    for made in (lambda: says.delete_resource("1", "2"), lambda: says.reports("a", "", 0, 1)):
+        with pytest.raises(ConfigError, match="ever deleted"):
+            made()
+
+
 def test_an_unknown_dialect() -> None:
     """It is refused by name."""
     with pytest.raises(ConfigError, match=r"4\.0"):

@@ -227,6 +227,14 @@ def test_requests_are_what_the_documents_allow(version: str, speaks: bool) -> No
         says.cancel_event("e1"),
         says.heard("run", ABOUT, "", 50),
         says.holds("run/a", ABOUT, "100", 50),
+        says.reports("aeroe", "", 0, 50),
+        says.reports("", "e1", 50, 50),
+        says.subscribed("p1"),
+        says.delete_report("report-1"),
+        says.delete_resource("ven-1", "res-1"),
+        says.delete_ven("ven-1"),
+        says.delete_event("e1"),
+        says.delete_program("p1"),
     ]:
         check_request(version, call)
 

@@ -90,6 +90,11 @@ class Address(NamedTuple):
     event_id: str
     payload_type: str = "DEMAND"
 
+    @property
+    def id(self) -> str:
+        """The event's."""
+        return self.event_id
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -201,7 +206,10 @@ class Dialect(Protocol):
     def holds(  # noqa: D102
         self, name: str, address: Address | None, place: str, limit: int
     ) -> Call[Page[str]]: ...
-    def reports(self, skip: int, limit: int) -> Call[list[Held]]: ...  # noqa: D102
+    def reports(  # noqa: D102
+        self, client_name: str, event_id: str, skip: int, limit: int
+    ) -> Call[list[Held]]: ...
+    def subscribed(self, program_id: str, /) -> Call[bool]: ...  # noqa: D102
     def delete_report(self, report_id: str, /) -> Call[None]: ...  # noqa: D102
     def delete_resource(self, ven_id: str, resource_id: str) -> Call[None]: ...  # noqa: D102
     def delete_ven(self, ven_id: str, /) -> Call[None]: ...  # noqa: D102

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -223,15 +223,15 @@ class Flat:
         query = urlencode({"report_name": name})
         return Call("GET", f"/reports?{query}", lambda _, body: Page(sorted(_names(body)), "", ""))
 
-    def reports(self, skip: int, limit: int) -> Call[list[Held]]:
+    def reports(self, client_name: str, event_id: str, skip: int, limit: int) -> Call[list[Held]]:
         """Raise ConfigError: what is listed here is to be deleted."""
         raise unsayable(self, "delete")
 
-    def delete_report(self, _id: str, /) -> Call[None]:
+    def delete_report(self, _id: str, /) -> Call[Any]:
         """Raise ConfigError: see `cannot`."""
         raise unsayable(self, "delete")
 
-    delete_ven = delete_event = delete_program = delete_report
+    delete_ven = delete_event = delete_program = subscribed = delete_report
 
     def delete_resource(self, ven_id: str, resource_id: str) -> Call[None]:
         """Raise ConfigError: see `cannot`."""

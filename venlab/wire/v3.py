@@ -67,6 +67,7 @@ _read_reports = reader(list[ReportAnswer])
 _read_names = reader(list[NamedAnswer])
 _read_problem = reader(ProblemAnswer)
 _read_anything = reader(msgspec.Raw)
+_read_listed = reader(list[msgspec.Raw])
 _read_receipt = reader(dict[str, msgspec.Raw])
 _TAGS = re.compile(r"<[^>]*>")
 
@@ -256,8 +257,10 @@ class OpenAdr3:
 
     # -- what goes again -----------------------------------------------------------------------
 
-    def reports(self, skip: int, limit: int) -> Call[list[Held]]:
-        """List everybody's reports that the token may see."""
+    def reports(self, client_name: str, event_id: str, skip: int, limit: int) -> Call[list[Held]]:
+        """List the reports of a VEN, or on an event, whichever is named, from whichever run."""
+        asked = {"clientName": client_name, "eventID": event_id, "skip": skip, "limit": limit}
+        query = urlencode({name: value for name, value in asked.items() if value != ""})
 
         def read(status: int, body: bytes) -> list[Held]:
             found = _read_names(status, body)
@@ -266,7 +269,12 @@ class OpenAdr3:
                 for r in found
             ]
 
-        return Call("GET", _reports_path(None, skip, limit), read)
+        return Call("GET", f"/reports?{query}", read)
+
+    def subscribed(self, program_id: str) -> Call[bool]:
+        """Tell whether a program has a subscription that the token may see."""
+        query = urlencode({"programID": program_id, "skip": 0, "limit": 1})
+        return Call("GET", f"/subscriptions?{query}", lambda s, b: bool(_read_listed(s, b)))
 
     def delete_report(self, report_id: str) -> Call[None]:
         """Delete a report; what is gone already is as good."""

@@ -1,0 +1,87 @@
+"""What a run made at a VTN that is not its own, written down before it is asked for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Diary", "Making"]
+
+MADE_FILE = "made.jsonl"
+
+
+class Making(NamedTuple):
+    """One thing that is made: its kind, its name, behind which VEN it stands.
+
+    Three moments are noted: `id` is empty before it is asked for, what the VTN gave it after,
+    and None where the VTN refused.
+    """
+
+    kind: str
+    name: str
+    behind: str = ""
+    id: str | None = ""
+
+
+class Diary:
+    """Notes what is made in a run's folder, and tells later what is the run's own.
+
+    Who is killed between a request and its answer has made a thing and does not know it: so the
+    wish stands there first, and is taken back where it was refused. A wish without an answer
+    counts as fulfilled.
+
+    Parameters
+    ----------
+    folder : path
+        The run's.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> diary = Diary(tempfile.mkdtemp())
+    >>> diary.note(Making("ven", "Aars"))
+    >>> Diary(diary.folder).owns(Making("ven", "Aars", id="7")), diary.owns(Making("ven", "Ribe"))
+    (True, False)
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._open: Counter[tuple[str, str, str]] = Counter()
+        self._ids: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+        self._torn = b""  # a line that a kill cut off: the next begins a line of its own
+        path = self.folder / MADE_FILE
+        *lines, self._torn = (path.read_bytes() if path.exists() else b"").split(b"\n")
+        for line in lines:
+            try:
+                self._learn(Making(*json.loads(line)))
+            except (ValueError, TypeError):  # cut off, and gone on after
+                continue
+
+    def note(self, making: Making) -> None:
+        """Write down that something is asked for, was made, or was refused."""
+        self._learn(making)
+        with (self.folder / MADE_FILE).open("ab") as file:
+            end = b"\n" if self._torn else b""
+            file.write(end + json.dumps(making, ensure_ascii=False).encode() + b"\n")
+        self._torn = b""
+
+    def owns(self, making: Making) -> bool:
+        """Tell whether the thing of this kind, name and id was made by the run."""
+        key = making[:3]
+        return making.id in self._ids[key] or self._open[key] > 0
+
+    @property
+    def names(self) -> dict[str, set[str]]:
+        """The names of all that may be the run's, by kind."""
+        found = defaultdict[str, set[str]](set)
+        for kind, name, _ in {*self._ids, *self._open}:
+            found[kind].add(name)
+        return found
+
+    def _learn(self, making: Making) -> None:
+        key = making[:3]
+        self._open[key] += 1 if making.id == "" else -1
+        if making.id:
+            self._ids[key].add(making.id)
