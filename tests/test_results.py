@@ -11,6 +11,7 @@ import pytest
 
 from tests.test_lab import played, quick
 from tests.test_outbox import report, row
+from venlab.audit import Check
 from venlab.errors import StoreError
 from venlab.fleet import Fleet
 from venlab.lab import Lab
@@ -178,3 +179,10 @@ def test_a_run_that_sent_nothing_cost_nothing(tmp_path: Path) -> None:
     assert Results(tmp_path).traffic.to_list() == [0.0, 0.0]
     with pytest.raises(StoreError, match="no report"):
         Results(tmp_path).sent()
+
+
+def test_a_check_says_what_the_vtn_does_not_have() -> None:
+    """8 measured, 5 acknowledged and heard: nothing is missing, but 1 rejected and 2 waiting are
+    not at the VTN."""
+    said = str(Check(8, 9.0, 5, 6.0, 1, 2, 5, 6.0, ()))
+    assert said.endswith("nothing is missing, but the VTN does not have 3 of them")

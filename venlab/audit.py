@@ -62,6 +62,8 @@ class Check:
         fine = "nothing is missing"
         if self.heard is None:
             fine += " on this side; what the VTN holds is not known"
+        elif absent := self.waiting + self.rejected:
+            fine += f", but the VTN does not have {absent:,} of them"
         return "\n".join([*lines, *(self.missing or (fine,))])
 
 
