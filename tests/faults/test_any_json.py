@@ -238,6 +238,7 @@ def test_whatever_wait_is_asked_for_is_bounded(said: str) -> None:
 # What nobody asks a flat VTN: it tells the id of what has a name, its reports are about no event,
 # and nothing is deleted there.
 OF_THE_STANDARD = {"vens", "resources_of", "event", "addresses", "open_address", "reports"}
+OF_THE_STANDARD |= {"subscribed"}
 OF_THE_STANDARD |= {f"delete_{what}" for what in ("report", "resource", "ven", "event", "program")}
 
 

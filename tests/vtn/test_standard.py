@@ -483,6 +483,7 @@ async def test_all_refusals_are_problems(standard: Vtn) -> None:
     operator, aars = await standard.filled()
     with standard.seen.bad_requests():
         for method, path, status in (
+            ("GET", "", 404),
             ("GET", "/nothing", 404),
             ("GET", "/programs/", 404),
             ("PATCH", "/programs", 405),

@@ -11,7 +11,7 @@ from functools import partial
 from importlib.metadata import distributions
 from typing import Any
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from pydantic_core import from_json
@@ -79,8 +79,8 @@ def create_app(
         standard = Standard(each, store, webhooks)
         root.mount(each.base, create_standard(standard, access, health, token_ttl_s))
         take["POST", f"{each.base}/reports"] = standard.take
-    for app in (flat, root):
-        add_handlers(app)
+    add_handlers(flat, worded)
+    add_handlers(root, in_words_of_its_dialect)
     return Front(root, store, access, take)
 
 
@@ -146,6 +146,13 @@ def dialect_of(path: str) -> tuple[str, str, Any]:
         if path.startswith(version.base):
             return version.name, version.base, problem
     return "flat", FLAT, worded
+
+
+async def in_words_of_its_dialect(request: Request, error: Exception) -> Response:
+    """Return the answer for an error where no dialect's application was reached."""
+    words_of = dialect_of(request.url.path)[2]
+    answer: Response = await words_of(request, error)
+    return answer
 
 
 async def _send(send: Send, status: int, content: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException as AnyHTTPException  # also of paths that are none
 
 from venlab.errors import ConfigError
 from venlab.secret import Secret
@@ -177,17 +178,17 @@ def wrong(words: str, value: Any, *place: str, kind: str = "value_error") -> Req
     return RequestValidationError([problem])
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Word refusals as the old system did."""
-    for kind in (HTTPException, RequestValidationError, sqlite3.Error):
-        app.add_exception_handler(kind, worded)
+def add_handlers(app: FastAPI, words_of: Callable[..., Awaitable[Response]]) -> None:
+    """Let something word an application's refusals."""
+    for kind in (AnyHTTPException, RequestValidationError, sqlite3.Error):
+        app.add_exception_handler(kind, words_of)
 
 
 async def worded(_request: Any, error: Any) -> Response:
     """Return the answer for an error: a refusal, fields that are wrong, or a store that fails."""
     if isinstance(error, sqlite3.Error):
         return JSONResponse({"detail": f"the VTN's store fails: {error}"}, 503)
-    if isinstance(error, HTTPException):
+    if isinstance(error, AnyHTTPException):
         content: Any = error.detail if isinstance(error.detail, dict) else {"detail": error.detail}
         return JSONResponse(content, error.status_code, error.headers)
     detail = [{k: p.get(k) for k in ("type", "loc", "msg", "input")} for p in error.errors()]
