@@ -53,7 +53,7 @@ async def test_never_a_burst_and_never_too_few(
 async def test_a_schedule_that_asks_for_more_says_so_at_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """360 reports a second under a limit of 100: status and log say it before the first is sent,
+    """360 readings a second under a limit of 100: status and log say it before the first is sent,
     with a speed that would do, and all arrive all the same."""
     config = quick(tmp_path, speed=60.0, rate_per_s=100.0, drain_s=30.0)
     async with Lab(config, wall=Clock(5.0)) as lab:
@@ -64,9 +64,22 @@ async def test_a_schedule_that_asks_for_more_says_so_at_once(
                 await asyncio.sleep(0.01)
         assert lab.status.cycle == 0
         said = lab.status.problem
-        assert "the schedule asks for 360 reports a second, and the VTN gets 100" in said
+        assert "the schedule asks for 360 readings a second, and the VTN gets 100" in said
         assert "Lower speed to 17" in said
         results = await lab.wait()
         await lab.read_back()
     assert [record.message for record in caplog.records].count(said) == 1
     assert results.check().heard == 360
+
+
+async def test_a_limit_of_requests_is_enough_where_each_carries_a_town(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same in 3.1.0: 4 requests a second under the limit of 100, and nothing is said."""
+    config = quick(tmp_path, dialect="3.1.0", speed=60.0, rate_per_s=100.0, drain_s=30.0)
+    async with Lab(config) as lab:
+        await lab.register()
+        lab.start()
+        await lab.wait()
+        assert (await lab.read_back()).check().heard == 360
+    assert "the schedule asks for" not in caplog.text

@@ -174,7 +174,8 @@ class Player:
         }
         a_cycle = len(END_USES) * int(self._roster.approved.sum())
         self._rate = RateWatch(a_cycle, self._config.report_every_s)
-        self._rate.expect(self._config.rate_per_s, self.clock.speed)
+        in_a_report = self._formatter.readings_a_report()
+        self._rate.expect(self._config.rate_per_s, self.clock.speed, in_a_report=in_a_report)
         self.clock.begin(self._at_s)
         async with aclosing(self._agenda.play(self.clock, self._ticks)) as ticks:
             async for tick, lag_s, skip in ticks:

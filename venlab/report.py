@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -52,6 +52,14 @@ class Formatter:
             loads = np.array([n.load_index for n in names], np.int32)
             covers = [i.to_bytes(4, "little") for i in loads.tolist()]
             self._vens.append((loads, covers, client.writer(ven, names, run_id)))
+
+    def readings_a_report(self) -> float:
+        """Return how many readings a report carries, as those of the first VEN with loads do."""
+        for loads, _, writer in self._vens:
+            if len(loads):
+                written = writer.write(datetime.fromtimestamp(0, UTC), 900, [0] * len(loads))
+                return len(loads) / len(written)
+        return 1.0
 
     def freeze(
         self, sample: Sample, cycle: int, step_hash: bytes = b""

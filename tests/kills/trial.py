@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import sqlite3
@@ -174,7 +175,8 @@ def stored(play: Play) -> list[str]:
     table = "reports" if play.dialect == "flat" else "standard_reports"
     with closing(sqlite3.connect(play.folder / "run" / "vtn.sqlite")) as c:
         names = c.execute(f"SELECT name FROM {table} ORDER BY name").fetchall()
-    return sorted(name.partition("/")[2] for (name,) in names)
+    # Before a run's own name the standard's have their version.
+    return sorted(re.sub("^.*?run-[^/]*/", "", name) for (name,) in names)
 
 
 @dataclass(frozen=True)
