@@ -147,9 +147,12 @@ class Link:
         await self.client.find_address(self._config.report_event or REPORT_EVENT, PROGRAM)
 
     def _of_own(self, credential: Secret, transport: Callable[..., Transport]) -> OfVen:
+        def looked_after(*args: object, **options: object) -> Transport:
+            return Revived(transport(*args, **options), self.revive, asks_again=True)
+
         url, timeout_s = f"{self.url}/auth/token", self._config.timeout_s
         fleet = ClientCredentials(
-            url, "fleet", credential, transport=transport, timeout_s=timeout_s
+            url, "fleet", credential, transport=looked_after, timeout_s=timeout_s
         )
         return fleet.of
 
@@ -163,10 +166,18 @@ class Revived:
         What carries the requests.
     revive : callable
         Awaited after each failure; who asked may then ask again.
+    asks_again : bool
+        Whether that is done here, once: what is asked for may be had twice, as a token.
     """
 
-    def __init__(self, transport: Transport, revive: Callable[[], Awaitable[None]]) -> None:
-        self._transport, self._revive = transport, revive
+    def __init__(
+        self,
+        transport: Transport,
+        revive: Callable[[], Awaitable[None]],
+        *,
+        asks_again: bool = False,
+    ) -> None:
+        self._transport, self._revive, self._asks_again = transport, revive, asks_again
         self.close = transport.close
 
     async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -175,4 +186,6 @@ class Revived:
             return await self._transport.send(method, path, body, headers)
         except NoAnswer:
             await self._revive()
+            if self._asks_again:
+                return await self._transport.send(method, path, body, headers)
             raise
