@@ -118,13 +118,13 @@ class Link:
             await asyncio.shield(self._reviving)
 
     async def register(
-        self, roster: Roster, progress: Callable[[int, int], None], *, as_operator: bool
+        self, roster: Roster, progress: Callable[[int, int], None], *, goes_on: bool
     ) -> None:
         """Register everybody; a VTN that loses meanwhile what it had is told all of it again."""
-        self.client.voices = roster.client_names
+        self.client.voices, as_operator = roster.client_names, self.vtn is not None
         await self._patiently(self._find_address)
         try:
-            await roster.settle(self.client, progress, as_operator=as_operator)
+            await roster.settle(self.client, progress, as_operator=as_operator, goes_on=goes_on)
         except Refused as error:
             if error.status != 404:
                 raise
@@ -133,7 +133,7 @@ class Link:
             if self.vtn:
                 await self.client.create_program(PROGRAM)
             await self._find_address()
-            await roster.settle(self.client, progress, as_operator=self.vtn is not None)
+            await roster.settle(self.client, progress, as_operator=as_operator)
 
     async def register_again(self, roster: Roster, ven: int) -> None:
         """Register a VEN that the VTN does not know any more, with all that stands behind it."""
