@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.scripted import Reply, Request, scripted
 from venlab.client import Client
-from venlab.errors import NoAnswer
+from venlab.embedded import EmbeddedVtn
+from venlab.errors import NoAnswer, VtnError
 from venlab.eventwatch import EventWatch
-from venlab.model import Ven
+from venlab.model import Event, Ven
 from venlab.transport import HttpxTransport
 from venlab.wire import dialect
 
+NOW = datetime(2023, 11, 30, 16, 30, tzinfo=UTC)  # half an hour into the event
+HOUR = timedelta(hours=1)
 VENS = [Ven(f"v{n}", f"Town {n}", f"town{n}") for n in range(3)]
 EVENTS = (
     b'[{"id":"e","event_name":"peak","program_id":"p","modification_number":0,'
@@ -30,7 +42,7 @@ async def test_a_refused_answer_keeps_no_event_from_taking_effect() -> None:
     async with scripted(reply) as vtn:
         client, watch = Client(HttpxTransport(vtn.url), dialect("flat")), EventWatch()
         for _ in range(2):
-            await watch.poll(client, VENS)
+            await watch.poll(client, VENS, NOW)
         await client.close()
         assert [event.name for event in watch.take()] == ["peak"]
         assert watch.take() == []
@@ -45,10 +57,166 @@ async def test_an_outage_between_two_answers() -> None:
     async with scripted(lambda r: (200, EVENTS) if r.method == "GET" else next(answers)) as vtn:
         client, watch = Client(HttpxTransport(vtn.url), dialect("flat")), EventWatch()
         with pytest.raises(NoAnswer):
-            await watch.poll(client, VENS)
+            await watch.poll(client, VENS, NOW)
         assert watch.take() == []
-        await watch.poll(client, VENS)
+        await watch.poll(client, VENS, NOW)
         await client.close()
         assert len(watch.take()) == 1
         asked = [r.json["ven_id"] for r in vtn.requests if r.method == "POST"]
         assert asked == ["v0", "v1", "v1", "v2"]
+
+
+@dataclass
+class Board:
+    """What a scripted VTN of OpenADR 3 lists, and its pages that get another answer."""
+
+    events: list[dict[str, Any]]
+    instead: dict[str, Reply] = field(default_factory=dict)
+
+    def __call__(self, request: Request) -> Reply:
+        if request.path in self.instead:
+            return self.instead[request.path]
+        query = dict(pair.split("=") for pair in request.path.partition("?")[2].split("&"))
+        first, size = int(query["skip"]), int(query["limit"])
+        return 200, json.dumps(self.events[first : first + size]).encode()
+
+
+def listed(
+    event_id: str, hours: float = 2, changed: str = "2023-11-30T08:00:00Z"
+) -> dict[str, Any]:
+    """An event from 16:00 on, as OpenADR 3 has it."""
+    return {
+        "id": event_id,
+        "programID": "p",
+        "eventName": f"peak {event_id}",
+        "modificationDateTime": changed,
+        "intervalPeriod": {"start": "2023-11-30T16:00:00Z", "duration": f"PT{hours * 60:.0f}M"},
+        "intervals": [{"id": 0, "payloads": [{"type": "SIMPLE", "values": [1]}]}],
+    }
+
+
+@asynccontextmanager
+async def watching(board: Board, speaks: str = "3.0.1") -> AsyncIterator[tuple[Client, EventWatch]]:
+    async with scripted(board) as vtn:
+        client = Client(HttpxTransport(vtn.url), dialect(speaks))
+        yield client, EventWatch()
+        await client.close()
+
+
+def told(watch: EventWatch) -> list[tuple[str, bool]]:
+    return [(event.id, event.cancelled) for event in watch.take()]
+
+
+async def test_a_deleted_event_is_cancelled_once() -> None:
+    """Two are there, one goes: its next version is a cancelled one, and comes once."""
+    board = Board([listed("a"), listed("b")])
+    async with watching(board) as (client, watch):
+        await watch.poll(client, VENS, NOW)
+        a, b = watch.take()
+        del board.events[0]
+        for _ in range(2):
+            await watch.poll(client, VENS, NOW)
+        (gone,) = watch.take()
+        assert (gone.id, gone.cancelled, gone.version) == ("a", True, a.version + 1)
+        assert (gone.name, gone.intervals) == (a.name, a.intervals)
+        assert watch.recent == (a, b, gone)
+
+
+@pytest.mark.parametrize(("hours", "now"), [(0.5, NOW), (2, NOW + 2 * HOUR)])
+async def test_an_event_that_is_over_is_not_cancelled(hours: float, now: datetime) -> None:
+    """16:00 to 16:30 is over at 16:30; 16:00 to 18:00 is not then, and is at 18:30."""
+    board = Board([listed("a", hours)])
+    async with watching(board) as (client, watch):
+        await watch.poll(client, VENS, NOW - HOUR)
+        assert told(watch) == [("a", False)]
+        board.events.clear()
+        await watch.poll(client, VENS, now)
+        assert told(watch) == []
+        board.events = [listed("a", hours)]  # nor is it new when it is shown again
+        await watch.poll(client, VENS, now)
+        assert told(watch) == []
+
+
+async def test_it_comes_back() -> None:
+    """The same event, changed or not, or another of its name, counts again: each version rises."""
+    again = "2023-11-30T16:20:00Z"
+    back = [listed("a"), listed("a"), listed("a", changed=again), listed("other")]
+    board, versions = Board([]), []
+    async with watching(board) as (client, watch):
+        for event in back:
+            for board.events in ([event], []):
+                await watch.poll(client, VENS, NOW)
+            on, off = watch.take()
+            assert (on.id, on.cancelled, off.id, off.cancelled) == (on.id, False, on.id, True)
+            versions += [on.version, off.version] if on.id == "a" else []
+    assert all(before < after for before, after in pairwise(versions))
+
+
+@pytest.mark.parametrize("instead", [None, (503, b"{}"), (403, b"{}"), (200, b"<p>hotel</p>")])
+@pytest.mark.parametrize("page", [0, 1])
+async def test_half_an_answer_cancels_nothing(instead: Reply, page: int) -> None:
+    """60 events are two pages; where either is not given, all are there as before."""
+    board = Board([listed(f"e{n}") for n in range(60)])
+    path = f"/events?skip={50 * page}&limit=50"
+    async with watching(board) as (client, watch):
+        await watch.poll(client, VENS, NOW)
+        assert len(watch.take()) == 60
+        board.instead = {path: instead}
+        with pytest.raises(VtnError):
+            await watch.poll(client, VENS, NOW)
+        assert told(watch) == []
+        board.instead, board.events = {}, board.events[:55]
+        await watch.poll(client, VENS, NOW)
+        assert told(watch) == [(f"e{n}", True) for n in range(55, 60)]
+
+
+async def test_what_the_flat_dialect_leaves_out_is_not_cancelled() -> None:
+    """It says so by a status, and nothing is deleted there."""
+    answers: Iterator[bytes] = iter([EVENTS, b"[]"])
+    async with scripted(lambda r: (200, next(answers)) if r.method == "GET" else (201, b"{}")) as v:
+        client, watch = Client(HttpxTransport(v.url), dialect("flat")), EventWatch()
+        for _ in range(2):
+            await watch.poll(client, VENS, NOW)
+        await client.close()
+        assert told(watch) == [("e", False)]
+
+
+async def test_what_is_deleted_while_nobody_polls() -> None:
+    """Of what a run file holds, what goes until it goes on is noticed; what was cancelled stays."""
+    times = "2023-11-30T16:00:00+00:00", "2023-11-30T18:00:00+00:00"
+    version = 1701331200000  # [ms] of 08:00 UTC on that day
+    rows = [
+        ("a", "peak a", version, *times, 0),
+        ("over", "gone by", 3, times[0], "2023-11-30T16:30:00+00:00", 0),
+        ("open", "for ever", 5, times[0], None, 0),
+        ("b", "twice", 7, *times, 0),
+        ("b", "twice", 8, *times, 1),
+    ]
+    board = Board([listed("a")])
+    async with watching(board) as (client, watch):
+        watch.remember(rows)  # type: ignore[arg-type]
+        await watch.poll(client, VENS, NOW)
+        (gone,) = watch.take()
+        assert (gone.id, gone.name, gone.version, gone.cancelled) == ("open", "for ever", 6, True)
+        board.events = [listed("b")]
+        await watch.poll(client, VENS, NOW)
+        assert told(watch) == [("b", False), ("a", True)]
+
+
+@pytest.mark.parametrize("speaks", ["3.0.1", "3.1.0"])
+async def test_a_real_vtn_deletes(speaks: str, tmp_path: Path) -> None:
+    """The process of our own: an event that its operator deletes is cancelled for the fleet."""
+    vtn = EmbeddedVtn(tmp_path)
+    await vtn.start()
+    client = Client(HttpxTransport(vtn.url_of(speaks)), dialect(speaks), vtn.credential)
+    try:
+        program, watch = await client.create_program("venlab"), EventWatch()
+        wish = Event.between(NOW - HOUR, NOW + HOUR, name="peak", program_id=program.id)
+        event = await client.create_event(wish)
+        await watch.poll(client, VENS, NOW)
+        await client.cancel_event(event)
+        await watch.poll(client, VENS, NOW)
+        assert told(watch) == [(event.id, False), (event.id, True)]
+    finally:
+        await client.close()
+        await vtn.stop()

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from venlab.config import DIALECTS, LabConfig
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import ConfigError, StoreError
 from venlab.lab import Lab
+from venlab.model import Event
 from venlab.results import RUN_FILE, Results
 
 
@@ -356,6 +358,30 @@ async def test_statuses_that_changed(tmp_path: Path) -> None:
 
 async def _opened() -> None:
     pass
+
+
+async def test_an_event_that_goes_while_nobody_polls(tmp_path: Path) -> None:
+    """Applied before the end, deleted before it goes on: cancelled at the first step after that."""
+    lab = Lab(quick(tmp_path / "run", dialect="3.0.1"))
+    register, begin = lab.register, vl.parse_time("2023-01-09T00:00")
+
+    async def and_announce() -> None:
+        await register()
+        program = await lab.client.create_program("venlab")
+        day = Event.between(begin, begin + timedelta(days=365), program_id=program.id, name="year")
+        await lab.client.create_event(day)
+
+    lab.register = and_announce  # type: ignore[method-assign, assignment]
+    await broken_off(lab)
+    with closing(sqlite3.connect(lab.folder / "vtn.sqlite")) as c:
+        c.execute("DELETE FROM objects WHERE kind = 'events' AND name = 'year'")
+        c.commit()
+    results = await whole(Lab.resume(lab.folder))
+    assert results.check().ok, str(results.check())
+    year = results.events[results.events["name"] == "year"]
+    (_, came, _), (step, gone, cancelled) = year[["step", "version", "cancelled"]].to_numpy()
+    assert (gone, bool(cancelled)) == (came + 1, True)
+    assert step >= 1
 
 
 @pytest.fixture

@@ -174,9 +174,9 @@ class Outbox:
         """Return cycles as they were measured, from one on; none where the run has not begun."""
         return await self._ask(lambda c: runfile.cycles(c, first, limit))
 
-    async def events_applied(self) -> list[tuple[str, int]]:
-        """Return id and version of the events that took effect."""
-        query = "SELECT event_id, version FROM events_applied"
+    async def events_applied(self) -> list[Any]:
+        """Return the versions of events that took effect, in this order, as rows."""
+        query = 'SELECT event_id, name, version, start, "end", cancelled FROM events_applied'
         return await self._ask(lambda c: c.execute(query).fetchall())
 
     async def about(self) -> dict[str, Any]:

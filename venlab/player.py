@@ -314,7 +314,8 @@ class Player:
             log.warning("%s at %g s: %s", tick.kind.name.lower(), tick.at_s, error)
 
     async def _poll_events(self, _tick: Tick) -> None:
-        await self._watch.poll(self._client, self._roster.vens)
+        now = self._simulator.time_of(self._simulator.index)
+        await self._watch.poll(self._client, self._roster.vens, now)
 
     async def _simulate(self, tick: Tick) -> None:
         step = self._simulator.index
