@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from tests.scripted import Reply, Request, scripted
+from tests.test_lab import quick
+from venlab.auth import ClientCredentials
 from venlab.client import Client
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import NoAnswer, VtnError
 from venlab.eventwatch import EventWatch
+from venlab.lab import Lab
 from venlab.model import Event, Ven
+from venlab.secret import Secret
 from venlab.transport import HttpxTransport
 from venlab.wire import dialect
 
@@ -194,7 +199,7 @@ async def test_what_is_deleted_while_nobody_polls() -> None:
     ]
     board = Board([listed("a")])
     async with watching(board) as (client, watch):
-        watch.remember(rows)  # type: ignore[arg-type]
+        watch.remember(rows, VENS)  # type: ignore[arg-type]
         await watch.poll(client, VENS, NOW)
         (gone,) = watch.take()
         assert (gone.id, gone.name, gone.version, gone.cancelled) == ("open", "for ever", 6, True)
@@ -220,3 +225,152 @@ async def test_a_real_vtn_deletes(speaks: str, tmp_path: Path) -> None:
     finally:
         await client.close()
         await vtn.stop()
+
+
+@dataclass
+class Views:
+    """What a scripted VTN of 3.1.0 shows each client, or answers it instead; a token is its name.
+
+    `polls` are the clients that asked for events, in order.
+    """
+
+    of: dict[str, list[dict[str, Any]]]
+    instead: dict[str, Reply] = field(default_factory=dict)
+    polls: list[str] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Reply:
+        if request.path == "/auth/token":
+            client = parse_qs(request.body.decode())["client_id"][0]
+            return 200, json.dumps({"access_token": client, "token_type": "Bearer"}).encode()
+        client = request.headers["authorization"].removeprefix("Bearer ")
+        self.polls.append(client)
+        if client in self.instead:
+            return self.instead[client]
+        return 200, json.dumps(self.of.get(client, [])).encode()
+
+
+@asynccontextmanager
+async def apart(
+    views: Views, vens: Sequence[Ven] = VENS, speaks: str = "3.1.0", in_flight: int = 2
+) -> AsyncIterator[tuple[Client, EventWatch]]:
+    """A client in whose name each VEN has a credential of its own, as the fleet has one."""
+    async with scripted(views) as vtn:
+        fleet = ClientCredentials(f"{vtn.url}/auth/token", "fleet", Secret("s3cret"))
+        transport = HttpxTransport(vtn.url)
+        client = Client(transport, dialect(speaks), Secret("fleet"), of_ven=fleet.of)
+        for ven in vens:
+            client._own_voice(ven.client_name)  # as its registration does
+        yield client, EventWatch(in_flight)
+        await client.close()
+        await fleet.close()
+
+
+def aimed(event_id: str, *targets: str) -> dict[str, Any]:
+    return listed(event_id) | {"targets": list(targets)}
+
+
+async def test_each_ven_sees_its_own() -> None:
+    """Three VENs are three polls: an event comes once, with all its targets and who received it."""
+    views = Views(
+        {
+            "town0": [listed("all"), aimed("two", "north", "t0"), aimed("one", "t0")],
+            "town1": [aimed("two", "north", "t1"), listed("all")],
+            "town2": [listed("all")],
+            "fleet": [listed("nobody's")],
+        }
+    )
+    async with apart(views) as (client, watch):
+        for _ in range(2):
+            await watch.poll(client, VENS, NOW)
+        assert sorted(views.polls) == ["town0", "town0", "town1", "town1", "town2", "town2"]
+        seen = {event.id: event for event in watch.take()}
+        assert {key: sorted(watch.received_by(event)) for key, event in seen.items()} == {
+            "all": ["town0", "town1", "town2"],
+            "two": ["town0", "town1"],
+            "one": ["town0"],
+        }
+        assert sorted(target.name for target in seen["two"].targets) == ["north", "t0", "t1"]
+
+
+async def test_a_ven_that_stops_seeing_it_leaves_the_others() -> None:
+    """Gone for one it is there for two, gone for all it is cancelled; then it comes back to one."""
+    views = Views({f"town{n}": [listed("e")] for n in range(3)})
+    async with apart(views) as (client, watch):
+        await watch.poll(client, VENS, NOW)
+        (event,) = watch.take()
+        for gone, left in (("town1", ["town0", "town2"]), ("town0", ["town2"])):
+            views.of[gone] = []
+            await watch.poll(client, VENS, NOW)
+            assert (told(watch), sorted(watch.received_by(event))) == ([], left)
+        views.of["town2"] = []
+        await watch.poll(client, VENS, NOW)
+        assert (told(watch), watch.received_by(event)) == ([("e", True)], frozenset())
+        views.of["town1"] = [listed("e")]
+        await watch.poll(client, VENS, NOW)
+        assert (told(watch), watch.received_by(event)) == ([("e", False)], {"town1"})
+
+
+@pytest.mark.parametrize("instead", [None, (503, b"{}"), (403, b"{}"), (200, b"<p>hotel</p>")])
+async def test_one_that_gets_no_answer_hides_nothing(instead: Reply) -> None:
+    """Its own stay as they were, the others' come and go."""
+    views = Views({"town0": [listed("own"), listed("both")], "town1": [listed("both")]})
+    async with apart(views) as (client, watch):
+        await watch.poll(client, VENS, NOW)
+        own, both = watch.take()
+        views.instead["town0"] = instead
+        views.of["town1"] = [listed("new")]
+        await watch.poll(client, VENS, NOW)
+        assert told(watch) == [("new", False)]
+        assert watch.received_by(own) == watch.received_by(both) == {"town0"}
+        views.instead, views.of["town0"] = {}, [listed("own")]
+        await watch.poll(client, VENS, NOW)
+        assert told(watch) == [("both", True)]
+
+
+async def test_who_had_it_before_a_run_goes_on_may_have_it_still() -> None:
+    """It is gone when each VEN has said so, also one that gets no answer at first."""
+    views = Views({}, {"town0": (503, b"{}")})
+    async with apart(views) as (client, watch):
+        times = "2023-11-30T16:00:00+00:00", "2023-11-30T18:00:00+00:00"
+        watch.remember([("e", "peak", 1, *times, 0)], VENS)
+        await watch.poll(client, VENS, NOW)
+        assert told(watch) == []
+        views.instead.clear()
+        await watch.poll(client, VENS, NOW)
+        assert told(watch) == [("e", True)]
+
+
+async def test_a_vtn_that_is_away_is_not_asked_by_each() -> None:
+    """With two polls at a time two are enough to know; who refuses everybody is asked by each."""
+    vens = [Ven(f"v{n}", f"Town {n}", f"town{n}") for n in range(20)]
+    views = Views({ven.client_name: [listed("e")] for ven in vens})
+    async with apart(views, vens) as (client, watch):
+        await watch.poll(client, vens, NOW)
+        assert (told(watch), len(views.polls)) == ([("e", False)], 20)
+        for reply, asked in ((None, range(2, 5)), ((404, b"{}"), range(20, 21))):
+            views.polls, views.instead = [], dict.fromkeys(views.of, reply)
+            with pytest.raises(VtnError):
+                await watch.poll(client, vens, NOW)
+            assert len(views.polls) in asked
+            assert told(watch) == []
+
+
+async def test_one_poll_for_the_fleet_where_nobody_is_apart() -> None:
+    """3.0.1 knows no events of one's own: the fleet's credential asks once, for each VEN."""
+    views = Views({"fleet": [listed("e")], "town0": [listed("no")]})
+    async with apart(views, speaks="3.0.1") as (client, watch):
+        await watch.poll(client, VENS, NOW)
+        (event,) = watch.take()
+        assert (event.id, views.polls) == ("e", ["fleet"])
+        assert watch.received_by(event) == {"town0", "town1", "town2"}
+
+
+@pytest.mark.parametrize(("speaks", "each"), [("flat", 1), ("3.0.1", 1), ("3.1.0", 2)])
+async def test_how_often_a_run_polls(speaks: str, each: int, tmp_path: Path) -> None:
+    """Two VENs, four ticks: once a tick for both, and in 3.1.0 once for each."""
+    async with Lab(quick(tmp_path, vens=2, dialect=speaks)) as lab:
+        await lab.register()
+        results = await lab.run()
+    ticks = results.loops.set_index("kind").loc["events", "runs"]
+    assert ticks == 4
+    assert results.requests["purpose"].value_counts()["poll events"] == each * ticks

@@ -279,9 +279,15 @@ class Client(Exchange):
         """Enrol a resource in a program; False where it was enrolled before."""
         return await self._ask("enrol", self.dialect.enrol(program.id, resource_id))
 
-    async def events(self) -> list[Event]:
-        """List all events."""
-        return await self._pages("poll events", self.dialect.events, lambda e: e.id)
+    @property
+    def sees_apart(self) -> bool:
+        """Whether each VEN asks for itself, and sees its own events only."""
+        return self.dialect.private and self._of_ven is not None
+
+    async def events(self, ven: Ven | None = None) -> list[Event]:
+        """List all events that the fleet's credential sees, or those that a VEN does."""
+        speaker = self._speaker(ven) if ven else FLEET
+        return await self._pages("poll events", self.dialect.events, lambda e: e.id, speaker)
 
     async def create_event(self, event: Event) -> Event:
         """Create an event, as the VTN's operator; the answer carries its id."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
 from venlab.client import Client
 from venlab.durations import FOR_EVER, Duration
-from venlab.errors import Refused
+from venlab.errors import NoAnswer, Refused, VtnError
 from venlab.model import Event, Period, Ven
+from venlab.tasks import for_each
 from venlab.track import lifespan
 
 __all__ = ["EventWatch"]
@@ -19,6 +21,7 @@ __all__ = ["EventWatch"]
 log = logging.getLogger(__name__)
 
 Applied = tuple[str, str, int, str, str | None, int]
+Views = dict[frozenset[str], list[Event]]  # who sees what: VENs by client name
 
 
 class EventWatch:
@@ -26,10 +29,17 @@ class EventWatch:
 
     OpenADR 3 cancels by deletion (User Guide 7.9): an event that is listed no more has one version
     more, a cancelled one, unless it was over by itself. Listed again, it counts again.
+
+    Parameters
+    ----------
+    in_flight : int
+        Polls at the same time, where each VEN asks for itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, in_flight: int = 8) -> None:
+        self._in_flight = in_flight
         self._seen: dict[str, Event] = {}
+        self._receivers: dict[str, frozenset[str]] = {}
         self._answered: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
         self._new: list[Event] = []
         self._recent: deque[Event] = deque(maxlen=5)
@@ -39,36 +49,52 @@ class EventWatch:
         """The last few versions that were seen, the newest last."""
         return tuple(self._recent)
 
-    def remember(self, applied: Iterable[Applied]) -> None:
-        """Count versions as seen and answered: those that took effect before a run goes on."""
+    def received_by(self, event: Event) -> frozenset[str]:
+        """Return the client names of the VENs that see an event now; none where it is gone."""
+        return self._receivers.get(event.id, frozenset())
+
+    def remember(self, applied: Iterable[Applied], vens: Sequence[Ven]) -> None:
+        """Count versions as seen and answered: those that took effect before a run goes on.
+
+        Who of the VENs received them is not kept: each did, until it says what it sees.
+        """
         self._seen |= {row[0]: _as_kept(row) for row in applied}
+        there = [event.id for event in self._seen.values() if not event.cancelled]
+        self._receivers |= dict.fromkeys(there, frozenset(ven.client_name for ven in vens))
 
     async def poll(self, client: Client, vens: Sequence[Ven], now: datetime) -> None:
         """Ask for events; each VEN answers each new version once, and goes on after an outage.
+
+        One poll serves the fleet; where each VEN sees its own, each asks, and for one that got no
+        answer all is as it was.
 
         Parameters
         ----------
         client : Client
             The VTN; what it raises leaves all that was seen as it was.
         vens : sequence of Ven
-            Who answers.
+            The fleet.
         now : datetime
             By which an event is over, aware.
         """
-        listed = await client.events()
-        for event in listed:
+        if client.sees_apart:
+            views = await self._views(client, vens)
+        else:
+            views = {frozenset(ven.client_name for ven in vens): await client.events()}
+        listed = self._receive(views, {ven.client_name for ven in vens})
+        for event in listed.values():
             if (new := self._as_new(event)) is None:
                 continue
             answered = self._answered[new.id, new.version]
             for ven in vens:
-                if ven.id not in answered:
+                if ven.client_name in self._receivers[new.id] and ven.id not in answered:
                     await _answer(client, new, ven)
                     answered.add(ven.id)
             self._hand_on(new)
         # In the flat dialect nothing is deleted and a status says what is cancelled: there a VTN
         # that leaves one out, since it lists only what is still to come, cancels nothing.
         if client.can("delete"):
-            self._miss({event.id for event in listed}, now)
+            self._miss(now)
 
     def take(self) -> list[Event]:
         """Hand over the versions seen since the last call: they take effect now."""
@@ -85,10 +111,49 @@ class EventWatch:
             return None
         return replace(event, version=max(event.version, last.version + 1))
 
-    def _miss(self, listed: set[str], now: datetime) -> None:
-        """Cancel what was there and is listed no more: to delete is how one cancels."""
+    async def _views(self, client: Client, vens: Sequence[Ven]) -> Views:
+        """Let each VEN ask for its events; raise where none is answered."""
+        views: Views = {}
+        failed: list[VtnError] = []
+        limit, silent = min(self._in_flight, len(vens)), 0
+
+        async def look(ven: Ven) -> None:
+            nonlocal silent
+            try:
+                views[frozenset((ven.client_name,))] = await client.events(ven)
+                silent = 0
+            except VtnError as error:
+                failed.append(error)
+                silent += isinstance(error, NoAnswer)
+                if silent >= limit:  # nobody is there: the others need not wait for that too
+                    raise
+
+        with suppress(NoAnswer):
+            await for_each(vens, look, limit)
+        if failed and not views:
+            raise failed[0]
+        if failed:
+            log.warning(
+                "%d of %d VENs see no events: %s", len(vens) - len(views), len(vens), failed[0]
+            )
+        return views
+
+    def _receive(self, views: Views, vens: set[str]) -> dict[str, Event]:
+        """Return each event that is listed, once, and note who sees it now."""
+        listed: dict[str, Event] = {}
+        unheard = vens.difference(*views)
+        receivers = {key: names & unheard for key, names in self._receivers.items()}
+        for names, events in views.items():
+            for event in events:
+                listed[event.id] = _merged(listed.get(event.id, event), event)
+                receivers[event.id] = receivers.get(event.id, frozenset()) | names
+        self._receivers = {key: names for key, names in receivers.items() if names}
+        return listed
+
+    def _miss(self, now: datetime) -> None:
+        """Cancel what was there and nobody lists any more: to delete is how one cancels."""
         for last in list(self._seen.values()):
-            if last.id not in listed and not last.cancelled:
+            if last.id not in self._receivers and not last.cancelled:
                 _, end = lifespan(last)
                 if end is None or end > now:
                     self._hand_on(replace(last, cancelled=True, version=last.version + 1))
@@ -97,6 +162,14 @@ class EventWatch:
         self._seen[event.id] = event
         self._new.append(event)
         self._recent.append(event)
+
+
+def _merged(event: Event, other: Event) -> Event:
+    """Return what two VENs see of one event: each sees those targets only that it has."""
+    if event.version != other.version:
+        return max(event, other, key=lambda each: each.version)
+    new = [target for target in other.targets if target not in event.targets]
+    return replace(event, targets=(*event.targets, *new)) if new else event
 
 
 def _as_kept(row: Applied) -> Event:

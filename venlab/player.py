@@ -131,7 +131,7 @@ class Player:
             on_cycle=self._say_cycle,
             register_again=self._register_again,
         )
-        self._watch = EventWatch()
+        self._watch = EventWatch(config.in_flight)
         self._polls: dict[Kind, asyncio.Task[None]] = {}
         # In whole µs, as the agenda counts: a third of a second makes no last interval of 1 µs.
         self._end_s = config.steps * round(config.simulate_every_s, 6)
@@ -208,7 +208,7 @@ class Player:
         """Check the last step, and take over what was counted."""
         if row.step_hash != self._step_hash():
             raise _other_values(row.cycle, "its last step differs in a bit")
-        self._watch.remember(await self._outbox.events_applied())
+        self._watch.remember(await self._outbox.events_applied(), self._roster.vens)
         await self._delivery.go_on(self._cycle)
         log.info(
             "Going on after cycle %d, at timestamp index %d", self._cycle, self._simulator.index
