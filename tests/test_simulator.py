@@ -29,6 +29,7 @@ def buildings(*kinds: str, **columns: Any) -> Fleet:
     made: dict[str, Any] = {
         "town_id": np.array(["aars", "odense"]),
         "ven_name": np.array(["Aars", "Odense"]),
+        "price_area": np.array(["DK1", "DK1"]),
         "latitude": np.zeros(2),
         "longitude": np.zeros(2),
         "resource_ven": np.arange(n) % 2,
@@ -68,6 +69,33 @@ def test_without_noise_a_building_is_its_profile_scaled() -> None:
     assert running.step().shape == (6,)
     assert running.index == 2
     assert running.time_of(2) == START + timedelta(minutes=30)
+
+
+def test_what_a_building_uses_at_most() -> None:
+    """0.9 times the sum of the highest quarter of each load; by resistance heat costs more."""
+    fleet = buildings(
+        "restaurant",
+        "house_01",
+        floor_area_m2=[1022.0, 150.0],
+        heat_supply=["heat_pump", "resistance"],
+    )
+    whole_year = PROFILES.power_kw[:, PROFILES.index("restaurant")]
+    found = simulator(fleet, noise=STILL).rated_kw()
+    assert found[0] == pytest.approx(0.9 * whole_year.max(axis=0).sum(), rel=1e-6)
+    house = PROFILES.power_kw[:, PROFILES.index("house_01")].astype(float)
+    house[:, [0, 5]] *= PROFILES.cop
+    house[:, 1] = 0.0  # homes do not cool
+    scale = 150.0 / PROFILES.floor_area_m2[PROFILES.index("house_01")]
+    assert found[1] == pytest.approx(scale * house.max(axis=0).sum(), rel=1e-6)
+
+
+def test_no_noise_takes_a_building_above_that() -> None:
+    """Two weeks of winter: up to nine tenths of it, and never more."""
+    running = simulator()
+    rated = running.rated_kw()
+    used = [running.step().reshape(-1, 6).sum(axis=1) for _ in range(14 * 96)]
+    share = np.max(used, axis=0) / rated
+    assert 0.75 < share.max() < 1.0
 
 
 def test_a_shifted_building_lives_later_by_whole_quarters() -> None:

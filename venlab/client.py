@@ -12,7 +12,7 @@ from venlab.auth import FLEET, ClientCredentials
 from venlab.errors import AccessDenied, NotAVtn, Refused, VtnError
 from venlab.exchange import Exchange
 from venlab.made import Making
-from venlab.model import Event, Program, Resource, Status, Ven
+from venlab.model import NO_TRAITS, Event, Program, Resource, Status, Traits, Ven
 from venlab.runfile import Attempt
 from venlab.secret import Secret
 from venlab.transport import Answer, Transport
@@ -65,6 +65,9 @@ class Client(Exchange):
         there exactly once, whatever the network does.
     address : Address, optional
         What reports are about, once `find_address` has found it.
+    as_business : bool
+        Whether the credential is business logic's and registers VENs that have tokens of their own:
+        only so do they get targets in 3.1.0.
     diary : callable
         Called with each `Making`: before something is made, and when that is answered.
     voices : list of str
@@ -114,10 +117,14 @@ class Client(Exchange):
         self.refuses_repeated_names = health.refuses_repeated_names
         return health.status
 
-    async def register_ven(self, name: str, client_name: str) -> Ven:
-        """Register a VEN, or find the one that has the name."""
-        speaker = self._own_voice(client_name)
-        call = self.dialect.register_ven(name, client_name, speaks=self._of_ven is not None)
+    async def register_ven(self, name: str, client_name: str, traits: Traits = NO_TRAITS) -> Ven:
+        """Register a VEN, or find the one that has the name, which stays as it is.
+
+        What the VTN is told of a new one, `traits`, may be more where business logic makes it.
+        """
+        speaker = self._registrar(client_name)
+        speaks = speaker != FLEET
+        call = self.dialect.register_ven(name, client_name, speaks=speaks, traits=traits)
 
         async def find() -> str | None:
             found = await self.find_ven(name, client_name)
@@ -159,10 +166,12 @@ class Client(Exchange):
 
     async def register_resource(self, ven: Ven, resource: Resource) -> Registered:
         """Register a resource, or find the one that has the name behind that VEN."""
-        call = self.dialect.register_resource(ven, resource, speaks=self._of_ven is not None)
+        speaks = self._registrar(ven.client_name) != FLEET
+        call = self.dialect.register_resource(ven, resource, speaks=speaks)
         making = Making("resource", resource.name, ven.name)
         try:
-            return await self._make(making, call, ven.name, self._speaker(ven))
+            speaker = FLEET if self.as_business else self._speaker(ven)
+            return await self._make(making, call, ven.name, speaker)
         except Refused as error:
             if error.status == 409 and (held := (await self.resources_of(ven)).get(resource.name)):
                 return Registered(held, is_new=False)

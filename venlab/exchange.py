@@ -48,6 +48,7 @@ class Exchange:
         self._of_ven = of_ven
         self._leaderless = of_ven is not None and not (self._source or fixed)
         self.voices: list[str] = []
+        self.as_business = False
 
     def can(self, wish: str) -> bool:
         """Tell whether the dialect has words for something."""
@@ -146,6 +147,10 @@ class Exchange:
             return FLEET
         self._tokens.expect(client_name)
         return client_name
+
+    def _registrar(self, client_name: str) -> str:
+        """Return who registers a VEN: itself where it has a token, unless business logic does."""
+        return FLEET if self.as_business else self._own_voice(client_name)
 
     def _speaker(self, ven: Ven) -> str:
         return ven.client_name if self._of_ven else ven.id

@@ -51,9 +51,9 @@ class Fleet:
 
     Parameters
     ----------
-    town_id, ven_name : str arrays, shape (V,)
+    town_id, ven_name, price_area : str arrays, shape (V,)
         ASCII key of the town, which is also the VEN's client name; the town's name, made unique
-        by its municipality where two towns share it.
+        by its municipality where two towns share it; DK1 or DK2.
     latitude, longitude : float64 arrays, shape (V,) [deg]
         Position, WGS84.
     resource_ven : int64 array, shape (R,)
@@ -75,6 +75,7 @@ class Fleet:
 
     town_id: NDArray[np.str_]
     ven_name: NDArray[np.str_]
+    price_area: NDArray[np.str_]
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
     resource_ven: NDArray[np.int64]
@@ -283,7 +284,7 @@ class Fleet:
         return found
 
 
-_VEN_COLUMNS = ("town_id", "ven_name", "latitude", "longitude")
+_VEN_COLUMNS = ("town_id", "ven_name", "price_area", "latitude", "longitude")
 _RESOURCE_COLUMNS = tuple(f.name for f in fields(Fleet))[len(_VEN_COLUMNS) : -1]
 
 

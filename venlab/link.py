@@ -84,6 +84,7 @@ class Link:
         limits = Limits(config.batch_bytes, config.batch_resources)
         speaks, now = dialect(name, limits), self._wall.schedule_s
         self.client = Client(carrier, speaks, credential, self._note, now=now, of_ven=of_ven)
+        self.client.as_business = self.vtn is not None and speaks.private
         if not self.vtn:
             if self.client.can("delete"):
                 self.client.diary = Diary(self._folder).note

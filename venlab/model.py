@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from venlab.durations import Duration
 
 __all__ = [
+    "NO_TRAITS",
     "Event",
     "Interval",
     "Period",
@@ -20,11 +22,48 @@ __all__ = [
     "Signal",
     "Status",
     "Target",
+    "Traits",
     "Value",
     "Ven",
 ]
 
 Status = Literal["approved", "pending", "suspended"]
+
+
+class Point(NamedTuple):
+    """A point of a curve, such as volt against var."""
+
+    x: float
+    y: float
+
+
+Value = float | int | str | bool | Point
+
+
+class Target(NamedTuple):
+    """Whom an event is for: a VEN, a resource, a group.
+
+    OpenADR 3.0.1 says of what type a name is, such as ``VEN_NAME``; 3.1.0 and the flat dialect
+    have the name alone. So a target is a name, with the type where somebody said it: no dialect
+    that can carry a type loses it, and nobody must write one.
+    """
+
+    name: str
+    type: str = ""
+
+
+class Traits(NamedTuple):
+    """What a VEN or a resource is made with beside its name, where a dialect has words for it.
+
+    `attributes` maps OpenADR's types to values: LOCATION [deg] is longitude and latitude in this
+    order, MAX_POWER_CONSUMPTION is in kW. `targets` are the names by which events mean it.
+    """
+
+    attributes: Mapping[str, Sequence[Value]] = MappingProxyType({})
+    targets: tuple[Target, ...] = ()
+
+
+NO_TRAITS = Traits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +88,7 @@ class Resource:
     kind: str = "building"
     status: Status = "approved"
     attributes: Mapping[str, list[str]] = field(default_factory=dict)
+    traits: Traits = NO_TRAITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +101,6 @@ class Program:
     id: str
     name: str
     units: Mapping[str, str] = field(default_factory=dict)
-
-
-class Point(NamedTuple):
-    """A point of a curve, such as volt against var."""
-
-    x: float
-    y: float
-
-
-Value = float | int | str | bool | Point
-
-
-class Target(NamedTuple):
-    """Whom an event is for: a VEN, a resource, a group.
-
-    OpenADR 3.0.1 says of what type a name is, such as ``VEN_NAME``; 3.1.0 and the flat dialect
-    have the name alone. So a target is a name, with the type where somebody said it: no dialect
-    that can carry a type loses it, and nobody must write one.
-    """
-
-    name: str
-    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

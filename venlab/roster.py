@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -14,7 +16,7 @@ from venlab.client import Client
 from venlab.clock import Clock
 from venlab.errors import Refused
 from venlab.fleet import Fleet
-from venlab.model import Program, Status, Ven
+from venlab.model import Program, Status, Target, Traits, Ven
 from venlab.retry import Backoff, Patience
 from venlab.tasks import for_each
 
@@ -36,6 +38,8 @@ class Roster:
         Requests at the same time.
     patience : Patience, optional
         How often each registration is tried while the VTN does not answer.
+    rated_kw : array, shape (R,), optional
+        What each resource uses at most [kW].
     """
 
     def __init__(
@@ -45,10 +49,12 @@ class Roster:
         prefix: str = "",
         in_flight: int = 8,
         patience: Patience | None = None,
+        rated_kw: NDArray[np.float32] | None = None,
     ) -> None:
         self._fleet = fleet
         self._prefix = prefix
         self._in_flight = in_flight
+        self._rated_kw = rated_kw
         self._patiently = patience or Patience(
             1, Clock(1.0), Backoff(0.1, 1.0, np.random.default_rng())
         )
@@ -157,7 +163,11 @@ class Roster:
         name = self.names[v]
         client_name = self.client_names[v]
         log.info("Registering VEN: %s", name)
-        return await self._patiently(lambda: client.register_ven(name, client_name))
+        fleet = self._fleet
+        place = [round(float(degrees[v]), 5) for degrees in (fleet.longitude, fleet.latitude)]
+        names = Target(name, "VEN_NAME"), Target(str(fleet.price_area[v]), "SERVICE_AREA")
+        traits = Traits({"LOCATION": place}, names)
+        return await self._patiently(lambda: client.register_ven(name, client_name, traits))
 
     async def _register_resource(
         self, client: Client, r: int, ven: Ven, held: Mapping[str, str]
@@ -166,7 +176,12 @@ class Roster:
         if resource.name in held:
             self.resource_ids[r] = held[resource.name]
             return
-        told = await self._patiently(lambda: client.register_resource(ven, resource))
+        names = Target(resource.name, "RESOURCE_NAME"), Target(resource.kind, "GROUP")
+        rated = {}
+        if self._rated_kw is not None:
+            rated["MAX_POWER_CONSUMPTION"] = [math.ceil(10 * self._rated_kw[r]) / 10]
+        described = replace(resource, traits=Traits(rated, names))
+        told = await self._patiently(lambda: client.register_resource(ven, described))
         self.resource_ids[r] = told.id
         if told.is_new:
             self._new.add(r)

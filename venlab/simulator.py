@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from venlab import draws
 from venlab.calendar import day_type, profile_day, profile_quarter
 from venlab.errors import ConfigError, RunError
-from venlab.fleet import HOUSES, Fleet
+from venlab.fleet import END_USES, HOUSES, Fleet
 from venlab.profiles import DAYS, QUARTERS, Profiles
 
 __all__ = ["Meter", "Noise", "Sample", "Simulator"]
@@ -118,6 +118,20 @@ class Simulator:
     def time_of(self, index: int) -> datetime:
         """Return when a step begins, aware UTC."""
         return self._start + index * self._length
+
+    def rated_kw(self) -> NDArray[np.float32]:
+        """Return a power that each resource never uses more than, shape (R,) [kW].
+
+        The sum of its six loads' highest quarters of the year, on its highest day, at the most
+        noise that there is.
+        """
+        table = self._table.reshape(QUARTERS, -1, len(END_USES))
+        most = table.max(axis=0).ravel()[self._column]
+        heat = (table[:, :, [0, 5]] * self._cop[:, None]).max(axis=0)
+        profiles = self._column[self._resistance, 0] // len(END_USES)
+        most[self._resistance[:, None], [0, 5]] = heat[profiles]
+        rated = (most * self._scale).sum(axis=1) * self._day_factor.max(axis=0)
+        return np.asarray(rated * self._noise.max(), np.float32)
 
     def step(self) -> NDArray[np.float32]:
         """Return the power of the step that begins, and count it.

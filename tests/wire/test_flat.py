@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venlab.errors import ConfigError, DataError
-from venlab.model import Resource, Ven
+from venlab.model import Resource, Target, Traits, Ven
 from venlab.wire import LoadName, dialect
 from venlab.wire.flat import Flat
 from venlab.wire.flat_shapes import ReportRequest, ResourceRequest
@@ -93,6 +94,23 @@ def test_a_resource_says_its_loads() -> None:
     )
     assert (request.id, request.ven_name) == ("id-1", "Aars")
     assert [a.attribute_name for a in request.attributes] == ["load_0"]
+
+
+def test_what_the_standard_says_more_is_not_said_here() -> None:
+    """A town's place, a building's power and targets change no byte of what the old VTN knows."""
+    traits = Traits({"MAX_POWER_CONSUMPTION": [7.4]}, (Target("shop"),))
+    call = Flat().register_ven("Aars", "aars", speaks=False, traits=traits)
+    assert call.body == b'{"ven_name":"Aars","client_name":"aars"}'
+    shop = Resource("id-1", "shop_01", "Aars", "shop", attributes={"load_0": ["heating"]})
+    bodies = {
+        Flat().register_resource(AEROE, each, speaks=False).body
+        for each in (shop, replace(shop, traits=traits))
+    }
+    assert bodies == {
+        b'{"id":"id-1","resource_name":"shop_01","resource_type":"shop","ven_name":"Aars",'
+        b'"attributes":[{"attribute_type":"load","attribute_name":"load_0",'
+        b'"attribute_values":["heating"]}],"external_resource_id":null,"service_location":null}'
+    }
 
 
 @pytest.mark.parametrize(

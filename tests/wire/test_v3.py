@@ -25,6 +25,7 @@ from venlab.model import (
     Resource,
     Signal,
     Target,
+    Traits,
     Ven,
 )
 from venlab.wire import WISHES, Address, Call, Dialect, Draft, Limits, LoadName, can_say, dialect
@@ -37,6 +38,12 @@ VERSIONS = ["3.0.1", "3.1.0"]
 T0 = datetime(2023, 11, 30, 15, 7, 30, tzinfo=UTC)
 AEROE = Ven("ven-1", 'Ærø "by"', "aeroe")
 LOADS = [LoadName(0, "res-1", "shop_01", "load_0"), LoadName(1, "res-1", "shop_01", "load_1")]
+TOWN = Traits(
+    {"LOCATION": [10.40691, 54.89007]}, (Target("Ærø", "VEN_NAME"), Target("DK1", "SERVICE_AREA"))
+)
+SHOP = Traits(
+    {"MAX_POWER_CONSUMPTION": [7.4]}, (Target("shop_01", "RESOURCE_NAME"), Target("shop", "GROUP"))
+)
 ABOUT = Address("venlab-reports", "p1", "e1")
 ENERGY = ABOUT._replace(payload_type="USAGE")
 
@@ -194,7 +201,7 @@ def test_a_frozen_report_gets_the_event_that_is_there_now(version: str) -> None:
 def test_requests_are_what_the_documents_allow(version: str, speaks: bool) -> None:
     """Each request that the client can make is one of its version's document."""
     says = standard(version)
-    house = Resource("", "shop_01", "Ærø", attributes={"load_0": ["heating"]})
+    house = Resource("", "shop_01", "Ærø", attributes={"load_0": ["heating"]}, traits=SHOP)
     asked = ReportDescriptor("DEMAND", "MEAN", "KW", (Target("a", "GROUP"),), True, 0, 2, False, 1)
     event = Event(
         "e1",
@@ -212,6 +219,7 @@ def test_requests_are_what_the_documents_allow(version: str, speaks: bool) -> No
     )
     for call in [
         says.vens("Ærø & søn", 0, 50),
+        says.register_ven("Ærø", "aeroe", speaks=speaks, traits=TOWN),
         says.register_ven("Ærø", "aeroe", speaks=speaks),
         says.resources_of(AEROE, 50, 50),
         says.register_resource(AEROE, house, speaks=speaks),
@@ -237,6 +245,32 @@ def test_requests_are_what_the_documents_allow(version: str, speaks: bool) -> No
         says.delete_program("p1"),
     ]:
         check_request(version, call)
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_attributes_and_targets_by_hand(version: str, speaks: bool) -> None:
+    """LOCATION is longitude, then latitude; only in 3.1.0 may business logic alone set targets."""
+    says = standard(version)
+    house = Resource("", "shop_01", "Ærø", attributes={"load_0": ["heating"]}, traits=SHOP)
+    town = json.loads(says.register_ven("Ærø", "aeroe", speaks=speaks, traits=TOWN).body)
+    shop = json.loads(says.register_resource(AEROE, house, speaks=speaks).body)
+    assert town["attributes"] == [{"type": "LOCATION", "values": [10.40691, 54.89007]}]
+    assert shop["attributes"] == [
+        {"type": "load_0", "values": ["heating"]},
+        {"type": "MAX_POWER_CONSUMPTION", "values": [7.4]},
+    ]
+    found = town.get("targets"), shop.get("targets")
+    if version == "3.0.1":
+        assert found == (
+            [{"type": "VEN_NAME", "values": ["Ærø"]}, {"type": "SERVICE_AREA", "values": ["DK1"]}],
+            [
+                {"type": "RESOURCE_NAME", "values": ["shop_01"]},
+                {"type": "GROUP", "values": ["shop"]},
+            ],
+        )
+    else:
+        assert found == ((None, None) if speaks else (["Ærø", "DK1"], ["shop_01", "shop"]))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

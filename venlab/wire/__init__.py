@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, TypeV
 
 from venlab.config import DIALECTS
 from venlab.errors import ConfigError
-from venlab.model import Event, Program, Resource, Status, Ven
+from venlab.model import NO_TRAITS, Event, Program, Resource, Status, Traits, Ven
 from venlab.secret import Secret
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Dialect(Protocol):
     def health(self) -> Call[Health]: ...  # noqa: D102 - the names are those of `Client`
     def vens(self, name: str, skip: int, limit: int) -> Call[list[Ven]]: ...  # noqa: D102
     def register_ven(  # noqa: D102
-        self, name: str, client_name: str, *, speaks: bool
+        self, name: str, client_name: str, *, speaks: bool, traits: Traits = NO_TRAITS
     ) -> Call[Registered]: ...
     def renew_token(self, ven_id: str) -> Call[Secret]: ...  # noqa: D102
     def resources_of(self, ven: Ven, skip: int, limit: int) -> Call[list[Resource]]: ...  # noqa: D102

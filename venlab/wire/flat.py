@@ -108,7 +108,7 @@ class Flat:
         query = urlencode({"ven_name": name, "skip": skip, "limit": limit})
         return Call("GET", f"/vens?{query}", _vens)
 
-    def register_ven(self, name: str, client_name: str, *, speaks: bool) -> Call[Registered]:
+    def register_ven(self, name: str, client_name: str, **_unsaid: object) -> Call[Registered]:
         """Register a VEN; a repeated name answers 409 with the id it has."""
         body = msgspec.json.encode(VenRequest(name, client_name))
         return Call("POST", "/vens", _registered, body, also=(409,))

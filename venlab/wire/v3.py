@@ -10,7 +10,16 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from venlab.errors import ConfigError, plain
-from venlab.model import Event, Program, ReportDescriptor, Resource, Status, Ven
+from venlab.model import (
+    NO_TRAITS,
+    Event,
+    Program,
+    ReportDescriptor,
+    Resource,
+    Status,
+    Traits,
+    Ven,
+)
 from venlab.secret import Secret
 from venlab.wire import (
     Address,
@@ -39,6 +48,7 @@ from venlab.wire.v3_answers import (
 from venlab.wire.v3_events import event_body, event_of
 from venlab.wire.v3_reports import UNITS, BatchWriter, halves, heard
 from venlab.wire.v3_shapes import Report301, Report310
+from venlab.wire.v3_traits import Json
 
 __all__ = ["OpenAdr3"]
 
@@ -108,9 +118,11 @@ class OpenAdr3:
 
         return Call("GET", f"/vens?{query}", read)
 
-    def register_ven(self, name: str, client_name: str, *, speaks: bool) -> Call[Registered]:
+    def register_ven(
+        self, name: str, client_name: str, *, speaks: bool, traits: Traits = NO_TRAITS
+    ) -> Call[Registered]:
         """Register a VEN: as itself, where it `speaks`, or as business logic for it."""
-        body = self._ven(name, client_name, speaks)
+        body = self._ven(name, client_name, traits, speaks)
         return Call("POST", "/vens", _registered, msgspec.json.encode(body))
 
     def resources_of(self, ven: Ven, skip: int, limit: int) -> Call[list[Resource]]:
@@ -324,7 +336,7 @@ class OpenAdr3:
 
     # -- where the versions differ ------------------------------------------------------------
 
-    def _ven(self, name: str, client_name: str, speaks: bool) -> Mapping[str, Any]:
+    def _ven(self, name: str, client_name: str, traits: Traits, speaks: bool) -> Json:
         raise NotImplementedError
 
     def _resources_path(self, ven: Ven, skip: int, limit: int) -> str:
@@ -333,20 +345,13 @@ class OpenAdr3:
     def _resources_place(self, ven_id: str) -> str:
         raise NotImplementedError
 
-    def _resource(
-        self, ven: Ven, resource: Resource, speaks: bool
-    ) -> tuple[str, Mapping[str, Any]]:
+    def _resource(self, ven: Ven, resource: Resource, speaks: bool) -> tuple[str, Json]:
         raise NotImplementedError
 
 
 def quoted(part: str) -> str:
     """Return an id as it stands in a path."""
     return quote(part, safe="")
-
-
-def values_map(attributes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Return attributes as the documents write them."""
-    return [{"type": kind, "values": list(values)} for kind, values in attributes.items()]
 
 
 def _health(status: int, body: bytes) -> Health:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlencode
 
-from venlab.model import Resource, Ven
-from venlab.wire.v3 import OpenAdr3, quoted, values_map
+from venlab.model import Resource, Traits, Ven
+from venlab.wire.v3 import OpenAdr3, quoted
 from venlab.wire.v3_shapes import Report301
+from venlab.wire.v3_traits import Json, described, traits_of
 
 __all__ = ["V301"]
 
@@ -22,8 +21,8 @@ class V301(OpenAdr3):
     private = False
     stranger = 403  # it knows no 401
 
-    def _ven(self, name: str, client_name: str, speaks: bool) -> Mapping[str, Any]:
-        return {"objectType": "VEN", "venName": name}
+    def _ven(self, name: str, client_name: str, traits: Traits, speaks: bool) -> Json:
+        return {"objectType": "VEN", "venName": name, **described(traits, typed=True)}
 
     def _resources_path(self, ven: Ven, skip: int, limit: int) -> str:
         query = urlencode({"skip": skip, "limit": limit})
@@ -32,9 +31,6 @@ class V301(OpenAdr3):
     def _resources_place(self, ven_id: str) -> str:
         return f"/vens/{quoted(ven_id)}/resources"
 
-    def _resource(
-        self, ven: Ven, resource: Resource, speaks: bool
-    ) -> tuple[str, Mapping[str, Any]]:
-        body: dict[str, Any] = {"objectType": "RESOURCE", "resourceName": resource.name}
-        body |= {"attributes": values_map(resource.attributes)}
-        return self._resources_place(ven.id), body
+    def _resource(self, ven: Ven, resource: Resource, speaks: bool) -> tuple[str, Json]:
+        body = {"objectType": "RESOURCE", "resourceName": resource.name}
+        return self._resources_place(ven.id), body | described(traits_of(resource), typed=True)

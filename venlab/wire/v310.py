@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlencode
 
-from venlab.model import Resource, Ven
-from venlab.wire.v3 import OpenAdr3, values_map
+from venlab.model import Resource, Traits, Ven
+from venlab.wire.v3 import OpenAdr3
 from venlab.wire.v3_shapes import Report310
+from venlab.wire.v3_traits import Json, described, traits_of
 
 __all__ = ["V310"]
 
@@ -22,10 +21,8 @@ class V310(OpenAdr3):
     private = True
     stranger = 401
 
-    def _ven(self, name: str, client_name: str, speaks: bool) -> Mapping[str, Any]:
-        if speaks:  # its token says which client it is
-            return {"objectType": "VEN_VEN_REQUEST", "venName": name}
-        return {"objectType": "BL_VEN_REQUEST", "venName": name, "clientID": client_name}
+    def _ven(self, name: str, client_name: str, traits: Traits, speaks: bool) -> Json:
+        return _request("VEN", {"venName": name}, client_name, traits, speaks)
 
     def _resources_path(self, ven: Ven, skip: int, limit: int) -> str:
         return f"/resources?{urlencode({'venID': ven.id, 'skip': skip, 'limit': limit})}"
@@ -33,15 +30,17 @@ class V310(OpenAdr3):
     def _resources_place(self, ven_id: str) -> str:
         return "/resources"
 
-    def _resource(
-        self, ven: Ven, resource: Resource, speaks: bool
-    ) -> tuple[str, Mapping[str, Any]]:
-        body: dict[str, Any] = {"resourceName": resource.name, "venID": ven.id}
-        body |= {"attributes": values_map(resource.attributes)}
-        if speaks:
-            return "/resources", {"objectType": "VEN_RESOURCE_REQUEST", **body}
-        return "/resources", {
-            "objectType": "BL_RESOURCE_REQUEST",
-            "clientID": ven.client_name,
-            **body,
-        }
+    def _resource(self, ven: Ven, resource: Resource, speaks: bool) -> tuple[str, Json]:
+        named, traits = {"resourceName": resource.name, "venID": ven.id}, traits_of(resource)
+        return "/resources", _request("RESOURCE", named, ven.client_name, traits, speaks)
+
+
+def _request(
+    kind: str, named: dict[str, str], client_name: str, traits: Traits, speaks: bool
+) -> Json:
+    """Return what is sent for a VEN's own object: business logic says whose, and grants targets."""
+    if speaks:  # its token says which client it is
+        told = described(traits._replace(targets=()), typed=False)
+        return {"objectType": f"VEN_{kind}_REQUEST", **named, **told}
+    whose = {"objectType": f"BL_{kind}_REQUEST", "clientID": client_name}
+    return {**whose, **named, **described(traits, typed=False)}

@@ -19,7 +19,7 @@ from venlab.wire.v3_answers import (
     TargetAnswer,
 )
 
-__all__ = ["event_body", "event_of"]
+__all__ = ["event_body", "event_of", "targets_of"]
 
 NOW = "0001-01-01T00:00:00Z"
 """Start of what begins when it is received, or after what stands before it (Definition, "now")."""
