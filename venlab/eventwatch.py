@@ -60,7 +60,7 @@ class EventWatch:
         """
         self._seen |= {row[0]: _as_kept(row) for row in applied}
         there = [event.id for event in self._seen.values() if not event.cancelled]
-        self._receivers |= dict.fromkeys(there, frozenset(ven.client_name for ven in vens))
+        self._receivers |= dict.fromkeys(there, _names(vens))
 
     async def poll(self, client: Client, vens: Sequence[Ven], now: datetime) -> None:
         """Ask for events; each VEN answers each new version once, and goes on after an outage.
@@ -77,11 +77,10 @@ class EventWatch:
         now : datetime
             By which an event is over, aware.
         """
-        if client.sees_apart:
-            views = await self._views(client, vens)
-        else:
-            views = {frozenset(ven.client_name for ven in vens): await client.events()}
-        listed = self._receive(views, {ven.client_name for ven in vens})
+        fleet = _names(vens)
+        apart = client.sees_apart
+        views = await self._views(client, vens) if apart else {fleet: await client.events()}
+        listed = self._receive(views, fleet)
         for event in listed.values():
             if (new := self._as_new(event)) is None:
                 continue
@@ -133,15 +132,13 @@ class EventWatch:
         if failed and not views:
             raise failed[0]
         if failed:
-            log.warning(
-                "%d of %d VENs see no events: %s", len(vens) - len(views), len(vens), failed[0]
-            )
+            log.warning("%d VENs see no events: %s", len(vens) - len(views), failed[0])
         return views
 
-    def _receive(self, views: Views, vens: set[str]) -> dict[str, Event]:
+    def _receive(self, views: Views, fleet: frozenset[str]) -> dict[str, Event]:
         """Return each event that is listed, once, and note who sees it now."""
         listed: dict[str, Event] = {}
-        unheard = vens.difference(*views)
+        unheard = fleet.difference(*views)
         receivers = {key: names & unheard for key, names in self._receivers.items()}
         for names, events in views.items():
             for event in events:
@@ -162,6 +159,10 @@ class EventWatch:
         self._seen[event.id] = event
         self._new.append(event)
         self._recent.append(event)
+
+
+def _names(vens: Iterable[Ven]) -> frozenset[str]:
+    return frozenset(ven.client_name for ven in vens)
 
 
 def _merged(event: Event, other: Event) -> Event:

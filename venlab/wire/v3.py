@@ -10,16 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from venlab.errors import ConfigError, plain
-from venlab.model import (
-    NO_TRAITS,
-    Event,
-    Program,
-    ReportDescriptor,
-    Resource,
-    Status,
-    Traits,
-    Ven,
-)
+from venlab.model import NO_TRAITS, Event, Program, ReportDescriptor, Resource, Status, Traits, Ven
 from venlab.secret import Secret
 from venlab.wire import (
     Address,
