@@ -20,10 +20,12 @@ LAYERS = """
     clock calendar durations model draws tasks runlog urls faults ratewatch
     settings
     config
+    reportplan
     wire profiles timeline track tables
     fleet response prices transport fasttransport retry pace paging
     simulator auth credentials exchange client report runfile made outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume outside
+    reporting
     runreader results audit player opening link probe trial clean
     lab
     canvas recovery plots exercises crash

@@ -22,7 +22,7 @@ __all__ = ["RUN_FILE", "SUMMARY_KEYS", "Results"]
 # fmt: off
 SUMMARY_KEYS = (
     "run_id", "vens", "resources", "loads", "cycles", "measured", "acknowledged", "rejected",
-    "waiting", "heard", "measured_kwh", "heard_kwh", "complete", "success_rate",
+    "waiting", "not_asked", "heard", "measured_kwh", "heard_kwh", "complete", "success_rate",
     "attempts", "retried", "outages", "outage_s", "catch_up_s", "delivered",
     "reports_per_s", "latency_ms_p50", "latency_ms_p99", "worst_lag_s", "wall_s", "start",
     "speed", "dialect", "transport", "vtn_url", "seed", "stopped",
@@ -75,6 +75,7 @@ class Results(RunReader):
             "measured": check.measured,
             "acknowledged": check.acknowledged,
             "rejected": check.rejected,
+            "not_asked": check.not_asked,
             "waiting": check.waiting,
             "heard": check.heard,
             "measured_kwh": round(check.measured_kwh, 6),

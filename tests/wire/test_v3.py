@@ -38,7 +38,7 @@ T0 = datetime(2023, 11, 30, 15, 7, 30, tzinfo=UTC)
 AEROE = Ven("ven-1", 'Ærø "by"', "aeroe")
 LOADS = [LoadName(0, "res-1", "shop_01", "load_0"), LoadName(1, "res-1", "shop_01", "load_1")]
 ABOUT = Address("venlab-reports", "p1", "e1")
-ENERGY = ABOUT._replace(payload_type="USAGE")
+ENERGY = ABOUT._replace(asked=ReportDescriptor("USAGE"))
 
 
 def standard(version: str, limits: Limits | None = None) -> Dialect:
