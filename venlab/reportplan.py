@@ -42,6 +42,14 @@ class Plan(NamedTuple):
     times: int = -1
     aggregate: bool = False
 
+    def __str__(self) -> str:
+        more = "for ever" if self.times < 0 else f"{self.times} in all"
+        sums = ", summed up" if self.aggregate else ""
+        return (
+            f"intervals {self.begin} to {self.end - 1}, then {self.length} every {self.every}, "
+            f"{more}{sums}"
+        )
+
     def window_of(self, cycle: int) -> Window | None:
         """Return what the first report with a cycle holds; None where the cycle is in none."""
         n = max(0, -(-(cycle + 1 - self.end) // self.every))

@@ -62,7 +62,7 @@ class BatchAndWindowWriter(BatchWriter):
                 yield _Value(name, i, intervals[i].watts[n], at)
 
     def _sums(self, intervals: Sequence[Measured], new: int) -> Iterator[_Value]:
-        """Yield each interval's sum of all loads, if something is new."""
+        """Yield the sum of all loads of each interval."""
         for i, interval in enumerate(intervals):
             there = [n for n, watts in enumerate(interval.watts) if watts >= 0]
             at = [i * len(self._names) + n for n in there] if interval.cycle >= new else []
@@ -71,14 +71,14 @@ class BatchAndWindowWriter(BatchWriter):
 
     def _parts(self, values: Sequence[_Value], said: Sequence[bytes]) -> Iterator[tuple[int, int]]:
         """Yield from where to where the values go into one report, as the limits are."""
-        room, begin, size, names = self._room, 0, 0, 0
+        room, most, begin, size, names = self._room, self._limits.most_resources, 0, 0, 0
         for n, value in enumerate(values):
             another = n == begin or value.name != values[n - 1].name
-            more = len(said[n]) + 1 + another * (len(value.name) + len(_entry(b"", [])))
-            if n > begin and (size + more > room or names + another > self._limits.most_resources):
+            alone = len(said[n]) + 1 + len(_entry(value.name, []))
+            more = alone if another else len(said[n]) + 1
+            if n > begin and (size + more > room or names + another > most):
                 yield begin, n
-                begin, size, names, another = n, 0, 0, True
-                more = len(said[n]) + 1 + len(value.name) + len(_entry(b"", []))
+                begin, size, names, more, another = n, 0, 0, alone, True
             size, names = size + more, names + another
         if values:
             yield begin, len(values)
@@ -106,13 +106,13 @@ def window_halves(
     """
     report = msgspec.json.decode(body, type=shape)
     name = name if name.count("/") > 2 else name + "/"
-    parts, begin = [], 0
+    parts, begin, new_ones = [], 0, set(cycles)
     for letter, resources in zip("ab", _halved(report.resources), strict=False):
         new = msgspec.structs.replace(report, report_name=name + letter, resources=resources)
         text = msgspec.json.encode(new)
         ids = [interval.id for resource in resources for interval in resource.intervals]
         if len(report.resources) > 1:  # a reading a value, but for those told before
-            end = begin + sum(1 for i in ids if i in set(cycles))
+            end = begin + sum(i in new_ones for i in ids)
             positions, begin = list(range(begin, end)), end
         else:  # of a sum, many a value
             positions = [p for p, cycle in enumerate(cycles) if cycle in ids]
