@@ -133,6 +133,7 @@ def halved(version: str, draft: Draft, cycles: list[int]) -> list[tuple[Draft, l
     while todo:
         each, at, of = todo.pop()
         parts = standard(version).halves(each.name, each.body, len(at), of) if at else []
+        assert all(p.positions for p in parts), "what holds nothing new is not sent again"
         if not parts and at:
             alone.append((each, at))
         todo += [(p, [at[n] for n in p.positions], [of[n] for n in p.positions]) for p in parts]
