@@ -203,3 +203,19 @@ async def test_one_credential_plays_a_fleet_in_301(tmp_path: Path) -> None:
         ven = {"client_id": "fleet", "client_secret": Secret(vtn.credential.reveal())}
         config = settings(tmp_path / "run", report_event="metering", **there, **ven)
         assert (await played(config)).check()
+
+
+@pytest.mark.parametrize("name", STANDARD)
+async def test_a_vtn_that_dies_before_a_token_is_asked_for_comes_back(
+    tmp_path: Path, name: str
+) -> None:
+    """The first request that finds it dead is the one for a VEN's first token."""
+    async with vl.Lab(settings(tmp_path / "run", dialect=name)) as lab:
+        assert lab.vtn
+        assert lab.vtn._process
+        lab.vtn._process.kill()
+        lab.vtn._process.wait()
+        assert (await lab.client.register_ven("Aabenraa", "aabenraa")).name == "Aabenraa"
+        await lab.register()
+        await lab.run()
+        assert (await lab.read_back()).check().heard == 4 * 258

@@ -144,3 +144,11 @@ async def test_one_that_is_killed_while_it_starts(
     monkeypatch.setattr(EmbeddedVtn, "_spawn", at_last)
     await vtn.start()
     assert (len(started), (await vens(vtn))[0]) == (5, 200)
+
+
+async def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    """Store and log need a place."""
+    vtn = EmbeddedVtn(tmp_path / "runs" / "mine")
+    await vtn.start()
+    await vtn.stop()
+    assert {"vtn.log", "vtn.sqlite"} <= {path.name for path in vtn._log.parent.iterdir()}

@@ -694,3 +694,25 @@ async def test_closing_twice_and_a_clean_log(
             await lab.run()
             await lab.close()
     assert caplog.text == ""
+
+
+async def test_sent_again_while_it_plays_on(tmp_path: Path) -> None:
+    """What was rejected goes again, and the run beside it to its end: every count is right."""
+    config = quick(tmp_path, speed=60.0, faults="422 share=0.3 path=/reports")
+    async with vl.Lab(config) as lab:
+        await lab.register()
+        lab.start()
+        assert lab.vtn
+        async with asyncio.timeout(20):
+            while not (rejected := len(lab.results.rejected)):  # noqa: ASYNC110 - the file tells nobody
+                await asyncio.sleep(0.05)
+        await lab.vtn.misbehave(None)
+        await lab.resend()
+        assert lab.status.state == "running"
+        results = await lab.wait()
+        counted = lab.status.acknowledged, lab.status.rejected
+        of = results.by_ven.loc["Aabenraa"]
+        assert [int(n.sum()) for n in counted if n is not None] == [of.acknowledged, of.rejected]
+        assert of.rejected < rejected + 10  # those that were under way when it was repaired
+        await lab.resend()
+        assert (await lab.read_back()).check().heard == 360

@@ -188,6 +188,14 @@ async def test_a_repeat_that_was_refused_may_be_there_all_the_same(outbox: Outbo
     assert {item.name: item.unanswered for item in await outbox.take(2)} == {"a": 1, "b": 0}
 
 
+async def test_what_waits_is_counted_alone(outbox: Outbox) -> None:
+    """Three readings, one in flight and one settled: one waits."""
+    await outbox.append(row(0), [report("a"), report("b"), report("c")])
+    first, _ = await outbox.take(2)
+    outbox.settle([Settled(first.id, "rejected", 422)])
+    assert await outbox.waiting() == 1
+
+
 async def test_two_who_ask_for_it_at_once_send_it_once(outbox: Outbox) -> None:
     """What one has found and another is sending already stays in flight, with its body."""
     await outbox.append(row(0), [report("a", b"one")])

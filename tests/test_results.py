@@ -186,3 +186,19 @@ def test_a_check_says_what_the_vtn_does_not_have() -> None:
     not at the VTN."""
     said = str(Check(8, 9.0, 5, 6.0, 1, 2, 5, 6.0, ()))
     assert said.endswith("nothing is missing, but the VTN does not have 3 of them")
+
+
+def test_requests_are_written_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five requests, two at a time: one head, five rows; no answer is no number."""
+    Fleet.reference(7).only(1).to_csv(tmp_path / "fleet.csv")
+    box = Outbox(tmp_path / RUN_FILE)
+    for n in range(5):
+        box.note_attempt(Attempt(float(n), "report", "", None if n > 2 else 201, 1.0, 600, ""))
+    box.close()
+    monkeypatch.setattr("venlab.results.AT_ONCE", 2)
+    Results(tmp_path).save()
+    head, *rows = (tmp_path / "requests.csv").read_text("utf-8").splitlines()
+    assert head == "at,purpose,ven,status,latency_ms,bytes,problem"
+    assert [row.split(",")[3] for row in rows] == ["201", "201", "201", "", ""]

@@ -19,7 +19,7 @@ import venlab as vl
 from tests.kernels.processes import Programs, ended
 from venlab import runlog
 from venlab.cli import main
-from venlab.config import LabConfig
+from venlab.config import DIALECTS, LabConfig
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import ConfigError, StoreError
 from venlab.lab import Lab
@@ -390,3 +390,40 @@ async def test_a_secret_is_asked_for_and_kept_nowhere(
     assert json.loads((lab.folder / "params.json").read_text("utf-8"))["secrets"] == [
         "VENLAB_TOKEN"
     ]
+
+
+async def test_a_secret_may_be_handed_over(
+    tmp_path: Path, vtn: EmbeddedVtn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that has the token need not put it into the environment."""
+    monkeypatch.setenv("VENLAB_TOKEN", vtn.credential.reveal())
+    lab = await broken_off(Lab(quick(tmp_path / "run", vtn_url=vtn.flat_url)))
+    monkeypatch.delenv("VENLAB_TOKEN")
+    results = await whole(Lab.resume(lab.folder, token=vtn.credential))
+    assert results.check().heard == 8 * 6 * 17
+
+
+async def test_what_is_other_now_is_so_the_next_time(begun: Path, untouched: Results) -> None:
+    """A run that goes on with another number of tries, and is broken off again, keeps that."""
+    lab = await broken_off(Lab.resume(begun, tries=5), at_step=3)
+    again = Lab.resume(lab.folder)
+    assert again.config.tries == 5
+    same(await whole(again), untouched)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+async def test_a_vtn_without_its_store_is_told_all_again(
+    tmp_path: Path, untouched: Results, name: str
+) -> None:
+    """Its own VTN comes up empty: what waits goes to the VENs and the event of now, what was
+    acknowledged is sent again, and what the table calls pending is not approved by that."""
+    begun = (await broken_off(Lab(quick(tmp_path / "run", dialect=name)))).folder
+    for ending in ("", "-shm", "-wal"):
+        (begun / f"vtn.sqlite{ending}").unlink(missing_ok=True)
+    async with Lab.resume(begun) as lab:
+        await lab.register()
+        assert lab.roster.approved.tolist() == lab.fleet.approved.tolist()
+        await lab.run()
+        await lab.read_back()
+        await lab.resend()
+        same(await lab.read_back(), untouched)

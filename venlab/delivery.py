@@ -161,11 +161,20 @@ class Delivery:
             self._send_all(), name="venlab-delivery", context=contextvars.Context()
         )
 
+    async def go_on(self, cycle: int) -> None:
+        """Take over what an earlier process left, up to a cycle."""
+        self._sender.kept_cycles = cycle
+        await self.recount()
+
     async def recount(self) -> None:
         """Take the counts from the run file: of what others have sent, or let wait again."""
-        for state, counted in (("acknowledged", self.acknowledged), ("rejected", self.rejected)):
-            of = {v: readings for v, was, readings in await self._outbox.of_vens() if was == state}
-            counted[:] = [of.get(v, 0) for v in range(len(counted))]
+        counts = {"acknowledged": self.acknowledged, "rejected": self.rejected}
+        self._write()  # what is settled from here on is not in the file's answer
+        before = {state: counted.copy() for state, counted in counts.items()}
+        kept = await self._outbox.of_vens()
+        for state, counted in counts.items():
+            of = {v: readings for v, was, readings in kept if was == state}
+            counted[:] += np.array([of.get(v, 0) for v in range(len(counted))]) - before[state]
 
     async def settled(self) -> None:
         """Wait until nothing can be sent now, or the VTN is away; raises what ended the sending."""

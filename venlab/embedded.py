@@ -142,6 +142,7 @@ class EmbeddedVtn:
         # What the environment holds for another VTN is none of this one's business.
         env = {name: value for name, value in os.environ.items() if name not in SECRETS.values()}
         pipe = subprocess.PIPE
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 command, env=env, stdin=pipe, stdout=pipe, stderr=log, **detached()

@@ -100,9 +100,10 @@ class Lab:
         stack = AsyncExitStack()
         await stack.enter_async_context(runlog.held(run_file, resume=not new))
         try:
-            if new:  # from here on it can be gone on with
+            if new:
                 self.fleet.to_csv(self.folder / "fleet.csv")
-                resume.write_settings(self.folder, self.config, self.run_id)
+            # From here on it can be gone on with; again, with what is other now.
+            resume.write_settings(self.folder, self.config, self.run_id)
             self.outbox = Outbox(run_file, durability=self.config.durability)
             stack.callback(self.outbox.close)
             self._link = Link(self.config, self.folder, self.outbox.note_attempt, self._wall)
@@ -134,9 +135,8 @@ class Lab:
         self._state, self._problem = "registering", ""
         try:
             async with awake(lambda: f"{self.roster.progress}; await lab.register() goes on"):
-                # Where a run goes on, statuses are as they are.
-                as_operator = self.vtn is not None and "start" not in self._before
-                await self._link.register(self.roster, progress, as_operator=as_operator)
+                goes_on = "start" in self._before
+                await self._link.register(self.roster, progress, goes_on=goes_on)
         except BaseException as error:
             self._state, self._problem = "new", str(error)
             raise
@@ -305,7 +305,7 @@ class Lab:
         log.info("%d reports are sent again", again)
         async with awake(lambda: "what is not sent waits; await lab.resend() goes on"):
             player = self._player or self._new_player()
-            await player.send_again(self.config.drain_s)
+            await player.send_again(self.config.drain_s, plays_on=self._state == "running")
         return self.results
 
     async def close(self) -> Results:

@@ -118,13 +118,13 @@ class Link:
             await asyncio.shield(self._reviving)
 
     async def register(
-        self, roster: Roster, progress: Callable[[int, int], None], *, as_operator: bool
+        self, roster: Roster, progress: Callable[[int, int], None], *, goes_on: bool
     ) -> None:
         """Register everybody; a VTN that loses meanwhile what it had is told all of it again."""
-        self.client.voices = roster.client_names
+        self.client.voices, as_operator = roster.client_names, self.vtn is not None
         await self._patiently(self._find_address)
         try:
-            await roster.settle(self.client, progress, as_operator=as_operator)
+            await roster.settle(self.client, progress, as_operator=as_operator, goes_on=goes_on)
         except Refused as error:
             if error.status != 404:
                 raise
@@ -133,7 +133,7 @@ class Link:
             if self.vtn:
                 await self.client.create_program(PROGRAM)
             await self._find_address()
-            await roster.settle(self.client, progress, as_operator=self.vtn is not None)
+            await roster.settle(self.client, progress, as_operator=as_operator)
 
     async def register_again(self, roster: Roster, ven: int) -> None:
         """Register a VEN that the VTN does not know any more, with all that stands behind it."""
@@ -147,9 +147,12 @@ class Link:
         await self.client.find_address(self._config.report_event or REPORT_EVENT, PROGRAM)
 
     def _of_own(self, credential: Secret, transport: Callable[..., Transport]) -> OfVen:
+        def looked_after(*args: object, **options: object) -> Transport:
+            return Revived(transport(*args, **options), self.revive, asks_again=True)
+
         url, timeout_s = f"{self.url}/auth/token", self._config.timeout_s
         fleet = ClientCredentials(
-            url, "fleet", credential, transport=transport, timeout_s=timeout_s
+            url, "fleet", credential, transport=looked_after, timeout_s=timeout_s
         )
         return fleet.of
 
@@ -163,10 +166,18 @@ class Revived:
         What carries the requests.
     revive : callable
         Awaited after each failure; who asked may then ask again.
+    asks_again : bool
+        Whether that is done here, once: what is asked for may be had twice, as a token.
     """
 
-    def __init__(self, transport: Transport, revive: Callable[[], Awaitable[None]]) -> None:
-        self._transport, self._revive = transport, revive
+    def __init__(
+        self,
+        transport: Transport,
+        revive: Callable[[], Awaitable[None]],
+        *,
+        asks_again: bool = False,
+    ) -> None:
+        self._transport, self._revive, self._asks_again = transport, revive, asks_again
         self.close = transport.close
 
     async def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -175,4 +186,6 @@ class Revived:
             return await self._transport.send(method, path, body, headers)
         except NoAnswer:
             await self._revive()
+            if self._asks_again:
+                return await self._transport.send(method, path, body, headers)
             raise

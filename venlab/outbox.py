@@ -162,6 +162,10 @@ class Outbox:
         """Return the readings by what became of them, for this destination."""
         return await self._ask(lambda c: runfile.counts(c, self.destination))
 
+    async def waiting(self) -> int:
+        """Return how many readings wait, which is cheap; those in flight are not among them."""
+        return await self._ask(lambda c: runfile.waiting(c, self.destination))
+
     async def of_vens(self) -> list[tuple[int, str, int]]:
         """Return VEN, state and readings, for this destination."""
         return await self._ask(lambda c: runfile.of_vens(c, self.destination))

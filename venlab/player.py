@@ -212,7 +212,7 @@ class Player:
         if row.step_hash != self._step_hash():
             raise _other_values(row.cycle, "its last step differs in a bit")
         self._watch.remember(await self._outbox.events_applied())
-        await self._delivery.recount()
+        await self._delivery.go_on(self._cycle)
         log.info(
             "Going on after cycle %d, at timestamp index %d", self._cycle, self._simulator.index
         )
@@ -233,11 +233,12 @@ class Player:
         self._count(sample, row.cycle)
         return tick.at_s
 
-    async def send_again(self, longest_s: float) -> None:
-        """Send what waits once more, after the end."""
+    async def send_again(self, longest_s: float, *, plays_on: bool) -> None:
+        """Send what waits once more, after the end or while it plays on."""
         await self._delivery.recount()
         await self.drain(longest_s)
-        await self.end()
+        if not plays_on:
+            await self.end()
 
     async def drain(self, longest_s: float) -> None:
         """Send what waits, for at most so long; then say what is left."""
@@ -249,7 +250,7 @@ class Player:
                 # Not `wait_for`: in Python 3.11 it loses a stop that comes with the last answer.
                 async with asyncio.timeout(left_s):
                     await self._delivery.settled()
-            waiting = (await self._outbox.counts()).waiting
+            waiting = await self._outbox.waiting()
             if not waiting:
                 return
             if time.monotonic() + PROBE_S > deadline:

@@ -58,7 +58,7 @@ class Formatter:
         """Return how many readings a report carries, as those of the first VEN with loads do."""
         for loads, _, writer in self._vens:
             if len(loads):
-                written = writer.write(datetime.fromtimestamp(0, UTC), 900, [0] * len(loads))
+                written = writer.write(datetime.fromtimestamp(0, UTC), 900, range(len(loads)))
                 return len(loads) / len(written)
         return 1.0
 

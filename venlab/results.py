@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["RUN_FILE", "SUMMARY_KEYS", "Results"]
 
 # fmt: off
+AT_ONCE = 100_000  # rows in memory, while they are written
+REQUESTS = "SELECT * FROM requests ORDER BY at"
 SUMMARY_KEYS = (
     "run_id", "vens", "resources", "loads", "cycles", "measured", "acknowledged", "rejected",
     "waiting", "not_asked", "heard", "measured_kwh", "heard_kwh", "complete", "success_rate",
@@ -119,7 +122,7 @@ class Results(RunReader):
         """Each request: when, what for, which VEN, status, latency [ms], bytes, problem."""
         import pandas as pd
 
-        frame = self.frame("SELECT * FROM requests ORDER BY at")
+        frame = self.frame(REQUESTS)
         return frame.assign(at=pd.to_datetime(frame["at"], unit="s", utc=True))
 
     @property
@@ -236,11 +239,21 @@ class Results(RunReader):
         with (self.folder / "readings.csv").open("w", encoding="utf-8", newline="") as file:
             for n, frame in enumerate(self._reading_frames()):
                 frame.to_csv(file, index=False, header=n == 0)
-        self.requests.to_csv(self.folder / "requests.csv", index=False, encoding="utf-8")
+        self._save_requests(self.folder / "requests.csv")
         summary = self.summary()
         text = json.dumps(summary, indent=2, ensure_ascii=False)
         (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8")
         return summary
+
+    def _save_requests(self, path: Path) -> None:
+        """Write the requests, so many at a time that those of a long run fit."""
+        import pandas as pd
+
+        with self._opened() as c, path.open("w", encoding="utf-8", newline="") as file:
+            for n, frame in enumerate(pd.read_sql_query(REQUESTS, c, chunksize=AT_ONCE)):
+                when = pd.to_datetime(frame["at"], unit="s", utc=True)
+                told = frame.assign(at=when, status=frame["status"].astype("Int64"))
+                told.to_csv(file, index=False, header=n == 0)
 
     # -- behind it -----------------------------------------------------------------------------
 

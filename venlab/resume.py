@@ -109,7 +109,8 @@ def config_of(folder: str | Path, changes: dict[str, Any]) -> LabConfig:
     settings = {name: value for name, value in kept.items() if name in known}
     config = LabConfig.load(**{**settings, **changes, "out_dir": str(folder), "resume": True})
     must_be_the_same(config, kept)
-    if missing := secrets_to_ask(kept):
+    given = {SECRETS[name] for name, secret in config.secrets().items() if secret}
+    if missing := [name for name in secrets_to_ask(kept) if name not in given]:
         raise ConfigError(
             f"the run spoke to {config.vtn_url} with a secret, which no run folder keeps",
             f"put it into the environment variable {' and '.join(missing)} and resume again",

@@ -55,6 +55,7 @@ class Roster:
         self.vens: list[Ven] = []
         self.resource_ids: dict[int, str] = {}
         self.approved = fleet.approved.copy()
+        self._new: set[int] = set()  # resources that the VTN did not know
 
     @property
     def complete(self) -> bool:
@@ -67,12 +68,20 @@ class Roster:
         return f"{len(self.resource_ids)} of {self._fleet.n_resources} resources are registered"
 
     async def settle(
-        self, client: Client, progress: Callable[[int, int], None], *, as_operator: bool
+        self,
+        client: Client,
+        progress: Callable[[int, int], None],
+        *,
+        as_operator: bool,
+        goes_on: bool = False,
     ) -> None:
-        """Register everybody, learn who is approved, and enrol those; parameters as below."""
+        """Register everybody, learn who is approved, and enrol those; parameters as below.
+
+        Where a run goes on, the statuses of what the VTN knows are as they are.
+        """
         await self.register(client, progress)
         if as_operator:
-            await self.play_operator(client)
+            await self.play_operator(client, np.array(sorted(self._new), int) if goes_on else None)
         await self._patiently(partial(self.read_status, client))
         await self.enrol(client)
 
@@ -159,6 +168,8 @@ class Roster:
             return
         told = await self._patiently(lambda: client.register_resource(ven, resource))
         self.resource_ids[r] = told.id
+        if told.is_new:
+            self._new.add(r)
 
     async def play_operator(self, client: Client, which: NDArray[np.intp] | None = None) -> None:
         """Give resources the status that the fleet's table says: on our own VTN only."""

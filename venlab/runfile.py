@@ -348,6 +348,12 @@ def of_vens(c: sqlite3.Connection, destination: str) -> list[tuple[int, str, int
     ).fetchall()
 
 
+def waiting(c: sqlite3.Connection, destination: str) -> int:
+    """Return the readings that wait: by their index, however many are settled."""
+    query = "SELECT sum(readings) FROM deliveries WHERE state = 'waiting' AND destination = ?"
+    return c.execute(query, (destination,)).fetchone()[0] or 0
+
+
 def counts(c: sqlite3.Connection, destination: str) -> Counts:
     """Return the readings by what became of them."""
     of: dict[str, int] = {}

@@ -90,6 +90,7 @@ class Sender:
         self._register_again = register_again
         self._again: dict[int, asyncio.Future[None]] = {}
         self._moved: set[int] = set()
+        self.kept_cycles = 0  # before these a run went on, maybe at a VTN that lost its VENs
 
     async def deliver(self, each: Sending, tries: int | None = None) -> None:
         """Send a report until it is settled, or its tries are used up and it waits.
@@ -102,7 +103,7 @@ class Sender:
             The run file cannot be written.
         """
         tries = tries or self._tries
-        if each.item.ven in self._moved:
+        if each.item.ven in self._moved or each.item.cycle < self.kept_cycles:
             each.body = self._readdressed(each)
         if not await self._attempt(each) or tries == 1:
             return
