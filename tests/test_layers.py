@@ -20,10 +20,12 @@ LAYERS = """
     clock calendar durations model draws tasks runlog urls faults ratewatch
     settings
     config
+    reportplan
     wire profiles timeline track tables
     fleet response prices transport fasttransport retry pace paging
     simulator auth credentials exchange client report runfile made outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume outside
+    reporting
     runreader results audit player opening link probe trial clean
     lab
     canvas recovery plots exercises crash
@@ -157,7 +159,7 @@ def test_a_module_is_split_past_400_lines(path: Path) -> None:
 
 
 def test_the_package_is_thin() -> None:
-    """The core path stays under 2,300 lines of code, the lab under 9,300.
+    """The core path stays under 2,300 lines of code, the lab under 9,700.
 
     Delivery that survives (retry, circuit, rate, tokens, resume, recovery) took what a first
     budget of 6,000 had left for the standard's dialects and for demand response; what an event
@@ -166,11 +168,13 @@ def test_the_package_is_thin() -> None:
     do wrong, stays under 2,500. Finding what is there before it is made, as OpenADR 3 wants it,
     took the core over its first 2,000. To find out what a stranger's VTN is and takes is the tool
     that the people of design.md §1 come for first, and no run uses it: 550 of the lab's;
-    to take back what a run made there, which must be written down first, another 250.
+    to take back what a run made there, which must be written down first, another 250; to report
+    as an event's descriptor asks, in windows, sums and gaps that the closing check counts, 340;
+    what each VEN sees of events, and what was deleted, 130.
     """
     server = [path for path in MODULES if part(dotted(path)) in ("vtn", "faults")]
     assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2300
-    assert sum(code_lines(path) for path in MODULES if path not in server) < 9300
+    assert sum(code_lines(path) for path in MODULES if path not in server) < 9700
     assert sum(map(code_lines, server)) < 2500
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from venlab.reportplan import Plan
+from venlab.runfile import behind
 from venlab.runreader import RunReader
 
 __all__ = ["Check", "audit"]
@@ -17,7 +20,7 @@ __all__ = ["Check", "audit"]
 NAMES_SHOWN = 5
 WATT_S_PER_KWH = 3.6e6
 MEASURED = ("measured", "measured_watt_s")  # what the simulator counted, noted when a run ends
-PER_CYCLE = "SELECT cycle, loads FROM deliveries ORDER BY cycle"
+PER_CYCLE = "SELECT cycle, readings, loads FROM deliveries ORDER BY cycle"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Check:
     heard: int | None
     heard_kwh: float | None
     missing: tuple[str, ...]
+    not_asked: int = 0
 
     @property
     def ok(self) -> bool:
@@ -59,6 +63,8 @@ class Check:
             f"{self.acknowledged:,}",
             f"energy: measured {self.measured_kwh:,.3f} kWh, heard {energy}",
         ]
+        if self.not_asked:
+            lines.append(f"the event asks for no report of {self.not_asked:,} readings beside them")
         fine = "nothing is missing"
         if self.heard is None:
             fine += " on this side; what the VTN holds is not known"
@@ -80,11 +86,15 @@ def audit(run: RunReader) -> Check:
     }
     acknowledged, acknowledged_ws = states.get("acknowledged", (0, 0))
     rejected, _ = states.get("rejected", (0, 0))
-    waiting = sum(states.get(s, (0, 0))[0] for s in ("waiting", "in flight"))
+    plan = Plan(*about.get("plan", ()))
+    open_since, not_due, not_due_ws = _not_due(run, plan)
+    waiting = not_due + sum(states.get(s, (0, 0))[0] for s in ("waiting", "in flight"))
     heard, heard_ws = _heard_sums(run) if about.get("read_back") else (None, None)
     missing = [
         *_unlike_simulator(about, kept),
-        *_unlike_outbox(run, kept, sum(watt_s for _, watt_s in states.values())),
+        *_unlike_outbox(
+            run, plan, open_since, kept, not_due_ws + sum(watt_s for _, watt_s in states.values())
+        ),
         *(() if heard is None else _unlike_vtn(run, heard_ws, acknowledged_ws)),
     ]
     return Check(
@@ -97,6 +107,7 @@ def audit(run: RunReader) -> Check:
         heard,
         None if heard_ws is None else heard_ws / WATT_S_PER_KWH,
         tuple(missing),
+        about.get("not_asked", 0),
     )
 
 
@@ -108,24 +119,45 @@ def _unlike_simulator(about: dict[str, Any], kept: tuple[float, float]) -> Itera
             yield f"simulator → run file: {simulated:,} {what} measured, {stored:,.0f} kept"
 
 
-def _unlike_outbox(run: RunReader, kept: tuple[float, float], delivered_ws: int) -> Iterator[str]:
-    if lost := list(_not_covered(run)):
+def _not_due(run: RunReader, plan: Plan) -> tuple[float, int, int]:
+    """Return the cycle from which on readings wait for a report that is not full yet; how many."""
+    last = run.one("SELECT max(cycle) FROM readings")
+    window = None if last is None else plan.window_of(last)
+    if window and window.end > last + 1:
+        sums = "total(measured), total(watt_s)"
+        in_none = f"NOT EXISTS (SELECT 1 FROM deliveries WHERE cycle = {last})"
+        where = f"cycle >= {window.new} AND {in_none}"
+        count, watt_s = run.rows(f"SELECT {sums} FROM readings WHERE {where}")[0]
+        if count:
+            return window.new, int(count), int(watt_s)
+    return math.inf, 0, 0
+
+
+def _unlike_outbox(
+    run: RunReader, plan: Plan, open_since: float, kept: tuple[float, float], told_ws: int
+) -> Iterator[str]:
+    if lost := list(_not_covered(run, plan, open_since)):
         yield _listed("run file → outbox: readings in no report", lost)
-    elif kept[1] != delivered_ws:
-        yield f"run file → outbox: {kept[1]:,.0f} W·s kept, {delivered_ws:,} in reports"
+    elif kept[1] != told_ws:
+        yield f"run file → outbox: {kept[1]:,.0f} W·s kept, {told_ws:,} in reports"
 
 
-def _not_covered(run: RunReader) -> Iterator[str]:
+def _not_covered(run: RunReader, plan: Plan, open_since: float) -> Iterator[str]:
     """Yield the readings that no report, or more than one, carries; a cycle at a time."""
     carried = groupby(run.each(PER_CYCLE), itemgetter(0))
-    number, reports = next(carried, (-1, iter(())))
+    number, reports = next(carried, (math.inf, iter(())))
+    there: dict[int, list[bytes]] = {}
     for cycle, stamp, _, watts in run.cycles():
-        there: list[bytes] = []
-        while number != -1 and number <= cycle:
-            there += [loads for _, loads in reports] if number == cycle else []
-            number, reports = next(carried, (-1, iter(())))
-        times = np.bincount(np.frombuffer(b"".join(there), "<i4"), minlength=len(watts))
-        for load in np.flatnonzero(times != (watts >= 0)).tolist():
+        window = plan.window_of(cycle)
+        while number < (window.end if window else cycle + 1):
+            for due, readings, loads in reports:
+                for n, those in behind(loads, readings, due):
+                    there.setdefault(n, []).append(those)
+            number, reports = next(carried, (math.inf, iter(())))
+        covered = np.frombuffer(b"".join(there.pop(cycle, ())), "<i4")
+        times = np.bincount(covered, minlength=len(watts))
+        wanted = (watts >= 0) & bool(window and cycle < open_since)
+        for load in np.flatnonzero(times != wanted).tolist():
             yield f"{run.load_name(load)} at {stamp} in {times[load]} reports"
 
 
@@ -143,8 +175,7 @@ def _unlike_vtn(run: RunReader, heard_ws: int | None, acknowledged_ws: int) -> I
         if names:
             yield _listed(words, names)
     others = run.rows(
-        "SELECT h.name FROM heard h JOIN deliveries d ON d.name = h.name JOIN readings r"
-        " ON r.cycle = d.cycle WHERE h.watts * r.duration_s != d.watt_s ORDER BY h.name"
+        f"SELECT h.name {_joined(run)} WHERE {_watt_s(run)} != d.watt_s ORDER BY h.name"
     )
     if others:
         yield _listed("VTN → lab: another power heard than sent", [name for (name,) in others])
@@ -155,11 +186,20 @@ def _unlike_vtn(run: RunReader, heard_ws: int | None, acknowledged_ws: int) -> I
 def _heard_sums(run: RunReader) -> tuple[int, int]:
     """Return readings and energy [W·s] of what the VTN holds; the length is the cycle's."""
     count = run.one("SELECT coalesce(sum(readings), 0) FROM heard")
-    watt_s = run.one(
-        "SELECT coalesce(sum(h.watts * r.duration_s), 0) FROM heard h"
-        " JOIN deliveries d ON d.name = h.name JOIN readings r ON r.cycle = d.cycle"
-    )
+    watt_s = run.one(f"SELECT coalesce(sum({_watt_s(run)}), 0) {_joined(run)}")
     return count, watt_s
+
+
+def _joined(run: RunReader) -> str:
+    told = " LEFT JOIN told t ON t.id = d.id" if "plan" in run.about else ""
+    of_cycle = "JOIN readings r ON r.cycle = d.cycle"
+    return f"FROM heard h JOIN deliveries d ON d.name = h.name {of_cycle}{told}"
+
+
+def _watt_s(run: RunReader) -> str:
+    """Say what was heard in W·s; of a report of other values than its readings, if these agree."""
+    plain = "h.watts * r.duration_s"
+    return f"iif(h.watts = t.watts, d.watt_s, {plain})" if "plan" in run.about else plain
 
 
 def _listed(words: str, names: list[str]) -> str:

@@ -13,6 +13,7 @@ from venlab.errors import AccessDenied, NotAVtn, Refused, VtnError
 from venlab.exchange import Exchange
 from venlab.made import Making
 from venlab.model import NO_TRAITS, Event, Program, Resource, Status, Traits, Ven
+from venlab.reportplan import EVERY, plan_of
 from venlab.runfile import Attempt
 from venlab.secret import Secret
 from venlab.transport import Answer, Transport
@@ -65,6 +66,8 @@ class Client(Exchange):
         there exactly once, whatever the network does.
     address : Address, optional
         What reports are about, once `find_address` has found it.
+    plan : Plan
+        When it asks for reports; where none is asked for, one after each interval.
     as_business : bool
         Whether the credential is business logic's and registers VENs that have tokens of their own:
         only so do they get targets in 3.1.0.
@@ -93,6 +96,7 @@ class Client(Exchange):
         super().__init__(transport, dialect, credential, note, now=now, of_ven=of_ven)
         self.refuses_repeated_names = False
         self.address: Address | None = None
+        self.plan = EVERY
         self.diary: Callable[[Making], None] = lambda _: None
 
     async def greet(self) -> str:
@@ -232,7 +236,8 @@ class Client(Exchange):
     async def find_address(self, name: str, program: str) -> None:
         """Find the event of that name or id that reports are to be about, or make one.
 
-        Nothing is done where a report needs no event.
+        Nothing is done where a report needs no event. ConfigError where one asks for reports that
+        the lab cannot give.
 
         Parameters
         ----------
@@ -246,12 +251,13 @@ class Client(Exchange):
         found = await self.addresses()
         held = [event for event in found if name in (event.name, event.event_id)]
         if held:
+            self.plan = plan_of(held[0].asked)
             self.address = held[0]
             return
         try:
             there = await self.create_program(program)
             call = self.dialect.open_address(there.id, name)
-            self.address = await self._make(Making("event", name), call)
+            self.address, self.plan = await self._make(Making("event", name), call), EVERY
         except AccessDenied as error:
             problem = f"there is no event {name!r} to report on: {error.problem}"
             remedy = "name one that is there in report_event, or use a credential of business logic"

@@ -377,9 +377,8 @@ class Lab:
     async def _end_run(self, stopped: bool) -> None:
         assert self._player
         await self._player.end()
-        meter = self._player.meter
         if self._player.caught_up:  # else what the run file holds was not replayed to its end
-            self.outbox.note_about(measured=meter.measured, measured_watt_s=meter.measured_ws)
+            self.outbox.note_about(**self._player.reporting.counted(self._player.meter))
         promise = opening.promise(self.client)  # as its last heartbeat said
         self.outbox.note_about(wall_s=self._player.wall_s, stopped=stopped, delivered=promise)
         with self._said, suppress(TimeoutError):  # a slow disk: its own thread writes on

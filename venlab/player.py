@@ -29,6 +29,7 @@ from venlab.model import Event
 from venlab.outbox import Outbox
 from venlab.ratewatch import RateWatch
 from venlab.report import Formatter
+from venlab.reporting import Reporting
 from venlab.roster import Roster
 from venlab.runfile import ReadingRow, TickRow
 from venlab.simulator import Meter, Sample, Simulator
@@ -147,6 +148,7 @@ class Player:
         )
         self._end = simulator.time_of(config.steps)
         self._ticks = self._agenda.ticks()
+        self.reporting = Reporting(outbox, client, self._agenda.cycles)
         self._cycle = 0
         self._rate = RateWatch(0, config.report_every_s)
         self._lag_s = 0.0
@@ -174,7 +176,7 @@ class Player:
         }
         a_cycle = len(END_USES) * int(self._roster.approved.sum())
         self._rate = RateWatch(a_cycle, self._config.report_every_s)
-        in_a_report = self._formatter.readings_a_report()
+        in_a_report = self._formatter.readings_a_report() * self.reporting.plan.length
         self._rate.expect(self._config.rate_per_s, self.clock.speed, in_a_report=in_a_report)
         self.clock.begin(self._at_s)
         async with aclosing(self._agenda.play(self.clock, self._ticks)) as ticks:
@@ -196,6 +198,7 @@ class Player:
         Simulator and meter are replayed from the start, faster than they were played, and must
         give what was kept: to the watt in every cycle, and to the bit in the last step.
         """
+        await self.reporting.begin()
         while rows := await self._outbox.cycles(self._cycle, REPLAYED_AT_ONCE):
             for row in rows:
                 self._at_s = self._replay(row)
@@ -334,21 +337,22 @@ class Player:
 
     async def _sample(self, tick: Tick) -> None:
         sample = self.meter.read(self._roster.approved, end=self._end)
-        row, frozen = self._formatter.freeze(sample, tick.n, self._step_hash())
-        await self._outbox.append(row, frozen)
+        await self.reporting.append(self._formatter, sample, tick.n, self._step_hash())
         self._outbox.note_about(wall_s=self.wall_s)
         self._count(sample, tick.n)
 
     def _count(self, sample: Sample, cycle: int) -> None:
-        there = self._ven_of_load[sample.watts >= 0]
-        self._measured += np.bincount(there, minlength=len(self._measured))
+        if self.reporting.asks(sample, cycle):
+            there = self._ven_of_load[sample.watts >= 0]
+            self._measured += np.bincount(there, minlength=len(self._measured))
         self._cycle = cycle + 1
 
     def _step_hash(self) -> bytes:
         return blake2b(self._last_kw.tobytes(), digest_size=16).digest()
 
     async def _send(self, tick: Tick) -> None:
-        self._look_at_rate()
+        if self.reporting.plan.due(tick.n):  # until then more and more wait, of no VTN's doing
+            self._look_at_rate()
         last = tick.n + 1 == self._agenda.cycles
         whole_s = 0.0 if last else self._config.report_every_s / self.clock.speed
         self._delivery.kick(tick.n, self._config.spread * whole_s)

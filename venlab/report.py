@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from venlab.fleet import LOADS, Fleet
 from venlab.model import Ven
 from venlab.runfile import Frozen, ReadingRow
 from venlab.simulator import Sample
-from venlab.wire import LoadName
+from venlab.wire import LoadName, Measured, WindowWriter
 
-__all__ = ["Formatter"]
+__all__ = ["Formatter", "row_of"]
 
 
 class Formatter:
@@ -85,14 +86,52 @@ class Formatter:
                 lane = int(loads[at[0]]) if len(at) == 1 else -1 - v
                 covered = b"".join(covers[p] for p in at)
                 frozen.append(Frozen(draft.name, v, lane, len(at), watt_s, covered, draft.body))
-        there = sample.watts[sample.watts >= 0]
-        row = ReadingRow(
-            cycle,
-            sample.stamp.astimezone(UTC).isoformat(),
-            sample.duration_s,
-            len(there),
-            int(there.sum(dtype=np.int64)) * sample.duration_s,
-            sample.watts.astype("<i4").tobytes(),
-            step_hash,
-        )
-        return row, frozen
+        return row_of(sample, cycle, step_hash), frozen
+
+    def freeze_window(self, rows: Sequence[ReadingRow], new: int, *, sums: bool) -> list[Frozen]:
+        """Return the reports that carry several cycles, of which those before `new` are repeated.
+
+        Parameters
+        ----------
+        rows : sequence of ReadingRow
+            The cycles, in order.
+        new : int
+            The first cycle that is in no report yet.
+        sums : bool
+            Whether a VEN's loads are summed up.
+        """
+        stamps = [datetime.fromisoformat(row.stamp) for row in rows]
+        watts = [np.frombuffer(row.watts, "<i4") for row in rows]
+        seconds = np.array([row.duration_s for row in rows])
+        cycles = np.array([row.cycle for row in rows], "<i4")
+        frozen = []
+        for v, (loads, _, writer) in enumerate(self._vens):
+            here = np.array([w[loads] for w in watts])
+            told = [
+                Measured(row.cycle, stamp, row.duration_s, powers)
+                for row, stamp, powers in zip(rows, stamps, here.tolist(), strict=True)
+            ]
+            # Whatever asks for windows is an event, and a dialect with events writes them.
+            drafts = cast("WindowWriter", writer).write_window(told, new, aggregate=sums)
+            for draft in drafts:
+                n, at = np.divmod(np.array(draft.positions, int), max(1, len(loads)))
+                watt_s = int((here[n, at] * seconds[n]).sum())
+                covered = loads[at].astype("<i4").tobytes() + cycles[n].tobytes()
+                frozen.append(
+                    Frozen(draft.name, v, -1 - v, len(at), watt_s, covered, draft.body, draft.told)
+                )
+        return frozen
+
+
+def row_of(sample: Sample, cycle: int, step_hash: bytes) -> ReadingRow:
+    """Return a sample as it is kept."""
+    there = sample.watts[sample.watts >= 0]
+    return ReadingRow(
+        cycle,
+        sample.stamp.astimezone(UTC).isoformat(),
+        sample.duration_s,
+        len(there),
+        int(there.sum(dtype=np.int64)) * sample.duration_s,
+        sample.watts.astype("<i4").tobytes(),
+        step_hash,
+    )

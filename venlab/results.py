@@ -25,7 +25,7 @@ AT_ONCE = 100_000  # rows in memory, while they are written
 REQUESTS = "SELECT * FROM requests ORDER BY at"
 SUMMARY_KEYS = (
     "run_id", "vens", "resources", "loads", "cycles", "measured", "acknowledged", "rejected",
-    "waiting", "heard", "measured_kwh", "heard_kwh", "complete", "success_rate",
+    "waiting", "not_asked", "heard", "measured_kwh", "heard_kwh", "complete", "success_rate",
     "attempts", "retried", "outages", "outage_s", "catch_up_s", "delivered",
     "reports_per_s", "latency_ms_p50", "latency_ms_p99", "worst_lag_s", "wall_s", "start",
     "speed", "dialect", "transport", "vtn_url", "seed", "stopped",
@@ -78,6 +78,7 @@ class Results(RunReader):
             "measured": check.measured,
             "acknowledged": check.acknowledged,
             "rejected": check.rejected,
+            "not_asked": check.not_asked,
             "waiting": check.waiting,
             "heard": check.heard,
             "measured_kwh": round(check.measured_kwh, 6),

@@ -23,7 +23,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Attempt", "Counts", "Frozen", "Outage", "ReadingRow", "Settled", "Taken", "TickRow"]
+__all__ = [
+    "Attempt",
+    "Counts",
+    "Frozen",
+    "Outage",
+    "ReadingRow",
+    "Settled",
+    "Taken",
+    "TickRow",
+    "behind",
+]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +41,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS readings (   -- append-only: what the simulator measured
     cycle INTEGER PRIMARY KEY, stamp TEXT NOT NULL, duration_s INTEGER NOT NULL,
-    measured INTEGER NOT NULL, watt_s INTEGER NOT NULL,
+    measured INTEGER NOT NULL, watt_s INTEGER NOT NULL, -- that a report is asked for of
     watts BLOB NOT NULL,                -- int32, one a load of the fleet; -1 = not measured
     step_hash BLOB NOT NULL,            -- of the simulator's last step: a replay must reach it
     kept_at REAL NOT NULL               -- wall time
@@ -43,12 +53,15 @@ CREATE TABLE IF NOT EXISTS deliveries (
     readings INTEGER NOT NULL, watt_s INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'waiting', attempts INTEGER NOT NULL DEFAULT 0,
     unanswered INTEGER NOT NULL DEFAULT 0, status INTEGER, words TEXT,
-    loads BLOB NOT NULL,                -- int32, which loads of the fleet it covers
+    loads BLOB NOT NULL,                -- int32, which loads of the fleet it covers; see `behind`
     settled_at REAL,
     UNIQUE (destination, name)
 );
 -- Apart: of a row that changes SQLite writes all again, and bodies hardly ever change.
 CREATE TABLE IF NOT EXISTS bodies (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS told (        -- what a VTN reads in a report that holds other values
+    id INTEGER PRIMARY KEY, count INTEGER NOT NULL, watts INTEGER NOT NULL  -- than its readings
+);
 CREATE INDEX IF NOT EXISTS unsettled ON deliveries (destination, cycle, id, lane)
     WHERE state = 'waiting';
 CREATE TABLE IF NOT EXISTS requests (
@@ -76,6 +89,8 @@ class Frozen(NamedTuple):
     """A report as it will be sent, however often that takes.
 
     `lane` tells which reports must arrive in order: those of one load, or of one VEN's batches.
+    `told` is how many values a VTN reads in it, and their sum [W], where these are no readings of
+    one interval: sums, several intervals, some of them reported before.
     """
 
     name: str
@@ -85,6 +100,7 @@ class Frozen(NamedTuple):
     watt_s: int
     loads: bytes
     body: bytes
+    told: tuple[int, int] | None = None
 
 
 class ReadingRow(NamedTuple):
@@ -192,10 +208,23 @@ def _add(c: sqlite3.Connection, destination: str, cycle: int, frozen: Sequence[F
     c.executemany(
         "INSERT INTO deliveries (id, destination, cycle, name, ven, lane, readings, watt_s, loads)"
         " VALUES (?,?,?,?,?,?,?,?,?)",
-        ((n, destination, cycle, *report[:-1]) for n, report in enumerate(frozen, first)),
+        ((n, destination, cycle, *report[:-2]) for n, report in enumerate(frozen, first)),
     )
     bodies = ((n, report.body) for n, report in enumerate(frozen, first))
     c.executemany("INSERT INTO bodies VALUES (?,?)", bodies)
+    told = ((n, *report.told) for n, report in enumerate(frozen, first) if report.told)
+    c.executemany("INSERT INTO told VALUES (?,?,?)", told)
+
+
+def behind(loads: bytes, readings: int, cycle: int) -> list[tuple[int, bytes]]:
+    """Return the cycles whose readings a report carries, and the loads of each.
+
+    One that was made of several cycles says after its loads of which cycle each of them is.
+    """
+    if len(loads) != 8 * readings:
+        return [(cycle, loads)]
+    each, of = np.split(np.frombuffer(loads, "<i4"), 2)
+    return [(n, each[of == n].tobytes()) for n in np.unique(of).tolist()]
 
 
 def take(
@@ -229,14 +258,19 @@ def settle(c: sqlite3.Connection, outcomes: Sequence[Settled]) -> None:
 
 def split(c: sqlite3.Connection, destination: str, item: Taken, parts: Sequence[Frozen]) -> None:
     """Put parts in the place of a report that was too much for the VTN, or partly wrong."""
-    kept = "SELECT watts, duration_s FROM readings WHERE cycle = ?"
-    blob, duration_s = c.execute(kept, (item.cycle,)).fetchone()
-    watts = np.frombuffer(blob, "<i4")
-    for table in ("deliveries", "bodies"):
+    for table in ("deliveries", "bodies", "told"):
         c.execute(f"DELETE FROM {table} WHERE id = ?", (item.id,))
-    sums = [int(watts[np.frombuffer(part.loads, "<i4")].sum()) * duration_s for part in parts]
-    told = [part._replace(watt_s=n) for part, n in zip(parts, sums, strict=True)]
-    _add(c, destination, item.cycle, told)
+    _add(c, destination, item.cycle, [p._replace(watt_s=_watt_s(c, item.cycle, p)) for p in parts])
+
+
+def _watt_s(c: sqlite3.Connection, due: int, part: Frozen) -> int:
+    total = 0
+    for cycle, loads in behind(part.loads, part.readings, due):
+        kept = "SELECT watts, duration_s FROM readings WHERE cycle = ?"
+        blob, duration_s = c.execute(kept, (cycle,)).fetchone()
+        watts = np.frombuffer(blob, "<i4")
+        total += int(watts[np.frombuffer(loads, "<i4")].sum(dtype=np.int64)) * duration_s
+    return total
 
 
 def lost(
@@ -273,6 +307,8 @@ def keep_heard(
     """Keep what the VTN holds; what it may have got, and is heard, is acknowledged by that."""
     if anew:
         c.execute("DELETE FROM heard")
+    if c.execute("SELECT 1 FROM told LIMIT 1").fetchone():
+        rows = [(row[0], _behind_heard(c, destination, *row), row[2]) for row in rows]
     # A name that the VTN holds twice is heard twice; the check then says so.
     c.executemany(
         "INSERT INTO heard VALUES (?,?,?) ON CONFLICT (name) DO UPDATE"
@@ -285,6 +321,16 @@ def keep_heard(
         " AND unanswered > 0 AND destination = ? AND name = ?",
         ((destination, name) for name, *_ in rows),
     )
+
+
+def _behind_heard(
+    c: sqlite3.Connection, destination: str, name: str, count: int, watts: int
+) -> int:
+    """Return how many readings are behind the values that are heard, if these are what was told."""
+    query = "SELECT readings FROM deliveries JOIN told USING (id) WHERE destination = ?"
+    query += " AND name = ? AND count = ? AND watts = ?"
+    found = c.execute(query, (destination, name, count, watts)).fetchone()
+    return int(found[0]) if found else count
 
 
 def cycles(c: sqlite3.Connection, first: int, limit: int) -> list[ReadingRow]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from venlab.circuit import Circuit
@@ -222,9 +223,11 @@ class Sender:
     def _parts(self, each: Sending) -> list[Frozen]:
         """Return a report's two halves; none where it carries a single reading."""
         item, parts = each.item, []
-        for draft in self._client.dialect.halves(item.name, each.body, item.readings):
-            loads = b"".join(item.loads[4 * p : 4 * p + 4] for p in draft.positions)
-            parts.append(
-                Frozen(draft.name, item.ven, item.lane, len(draft.positions), 0, loads, draft.body)
-            )
+        known = np.frombuffer(item.loads, "<i4").reshape(-1, max(1, item.readings))
+        cycles = known[1].tolist() if len(known) > 1 else ()  # see `runfile.behind`
+        for name, body, at, told in self._client.dialect.halves(
+            item.name, each.body, item.readings, cycles
+        ):
+            loads = known[:, list(at)].tobytes()
+            parts.append(Frozen(name, item.ven, item.lane, len(at), 0, loads, body, told))
         return parts

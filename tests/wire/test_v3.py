@@ -45,7 +45,7 @@ SHOP = Traits(
     {"MAX_POWER_CONSUMPTION": [7.4]}, (Target("shop_01", "RESOURCE_NAME"), Target("shop", "GROUP"))
 )
 ABOUT = Address("venlab-reports", "p1", "e1")
-ENERGY = ABOUT._replace(payload_type="USAGE")
+ENERGY = ABOUT._replace(asked=ReportDescriptor("USAGE"))
 
 
 def standard(version: str, limits: Limits | None = None) -> Dialect:

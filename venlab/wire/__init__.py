@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, TypeV
 
 from venlab.config import DIALECTS
 from venlab.errors import ConfigError
-from venlab.model import NO_TRAITS, Event, Program, Resource, Status, Traits, Ven
+from venlab.model import (
+    NO_TRAITS,
+    Event,
+    Program,
+    ReportDescriptor,
+    Resource,
+    Status,
+    Traits,
+    Ven,
+)
 from venlab.secret import Secret
 
 if TYPE_CHECKING:
@@ -29,9 +38,11 @@ __all__ = [
     "Held",
     "Limits",
     "LoadName",
+    "Measured",
     "Page",
     "Registered",
     "ReportWriter",
+    "WindowWriter",
     "can_say",
     "dialect",
     "unsayable",
@@ -83,12 +94,12 @@ class Registered(NamedTuple):
 
 
 class Address(NamedTuple):
-    """What reports are about where they need an event: OpenADR 3 has none without."""
+    """What reports are about where they need an event, and how it asks for them."""
 
     name: str
     program_id: str
     event_id: str
-    payload_type: str = "DEMAND"
+    asked: ReportDescriptor = ReportDescriptor("DEMAND")
 
     @property
     def id(self) -> str:
@@ -144,11 +155,25 @@ class LoadName(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A report ready to be frozen: its name, its bytes, and which of the loads it covers."""
+    """A report ready to be frozen: its name, its bytes, and which of the loads it covers.
+
+    Of one that holds several intervals, or their sums, `told` is how many values a VTN will read
+    in it, and their sum [W].
+    """
 
     name: str
     body: bytes
     positions: Sequence[int]
+    told: tuple[int, int] | None = None
+
+
+class Measured(NamedTuple):
+    """One interval of the loads of a VEN: its number, start, length [s] and powers [W]."""
+
+    cycle: int
+    stamp: datetime
+    duration_s: int
+    watts: Sequence[int]
 
 
 class ReportWriter(Protocol):
@@ -156,6 +181,19 @@ class ReportWriter(Protocol):
 
     def write(self, stamp: datetime, duration_s: int, watts: Sequence[int]) -> list[Draft]:
         """Write the reports of one interval; `watts` follows the loads, -1 = not measured."""
+        ...
+
+
+class WindowWriter(ReportWriter, Protocol):
+    """Writes also what an event asks for that wants more than one interval, or sums."""
+
+    def write_window(
+        self, intervals: Sequence[Measured], new: int, *, aggregate: bool
+    ) -> list[Draft]:
+        """Write the reports of several intervals; those before `new` are in a report already.
+
+        A position is that of a new reading among all: interval by interval, load by load.
+        """
         ...
 
 
@@ -225,8 +263,13 @@ class Dialect(Protocol):
         """Return a frozen report for a VEN and an event that were made again, with other ids."""
         ...
 
-    def halves(self, name: str, body: bytes, readings: int) -> list[Draft]:
-        """Return a report in two parts with names of their own; none if it has one reading."""
+    def halves(
+        self, name: str, body: bytes, readings: int, cycles: Sequence[int] = ()
+    ) -> list[Draft]:
+        """Return a report in two parts with names of their own; none if it has one reading.
+
+        Of a report of several intervals, `cycles` says which one each of its readings is of.
+        """
         ...
 
     def writer(

@@ -11,6 +11,7 @@ import msgspec
 
 from venlab.errors import ConfigError, plain
 from venlab.model import NO_TRAITS, Event, Program, ReportDescriptor, Resource, Status, Traits, Ven
+from venlab.reportplan import UNITS
 from venlab.secret import Secret
 from venlab.wire import (
     Address,
@@ -36,10 +37,11 @@ from venlab.wire.v3_answers import (
     ResourceAnswer,
     VenAnswer,
 )
-from venlab.wire.v3_events import event_body, event_of
-from venlab.wire.v3_reports import UNITS, BatchWriter, halves, heard
+from venlab.wire.v3_events import descriptor_of, event_body, event_of
+from venlab.wire.v3_reports import halves, heard
 from venlab.wire.v3_shapes import Report301, Report310
 from venlab.wire.v3_traits import Json
+from venlab.wire.v3_windows import BatchAndWindowWriter, window_halves
 
 __all__ = ["OpenAdr3"]
 
@@ -195,11 +197,11 @@ class OpenAdr3:
 
     def writer(
         self, ven: Ven, loads: Sequence[LoadName], run_id: str, address: Address | None
-    ) -> BatchWriter:
-        """Return what writes a VEN's reports, one an interval."""
+    ) -> BatchAndWindowWriter:
+        """Return what writes a VEN's reports, one an interval or window."""
         if address is None:
             raise ConfigError(f"reports in {self.name} are about an event, and there is none")
-        return BatchWriter(
+        return BatchAndWindowWriter(
             ven, loads, run_id, address=address, limits=self._limits, shape=self.report_shape
         )
 
@@ -245,8 +247,12 @@ class OpenAdr3:
         changed = msgspec.structs.replace(report, event_id=address.event_id, **program)
         return msgspec.json.encode(changed)
 
-    def halves(self, name: str, body: bytes, readings: int) -> list[Draft]:
+    def halves(
+        self, name: str, body: bytes, readings: int, cycles: Sequence[int] = ()
+    ) -> list[Draft]:
         """Return a report in two parts with names of their own; none if it has one reading."""
+        if cycles:
+            return window_halves(name, body, cycles, self.report_shape)
         return halves(name, body, readings, self.report_shape)
 
     def explain(self, body: bytes) -> str:
@@ -368,8 +374,9 @@ def _ignore(_status: int, body: bytes) -> None:
 
 
 def _address(event: EventAnswer) -> Address:
-    wanted = [d.payload_type for d in event.report_descriptors or () if d.payload_type in UNITS]
-    return Address(event.event_name or "", event.program_id, event.id, *wanted[:1])
+    asked = [descriptor_of(d) for d in event.report_descriptors or ()]
+    asked.sort(key=lambda d: d.payload_type not in UNITS)  # the first that can be honoured
+    return Address(event.event_name or "", event.program_id, event.id, *asked[:1])
 
 
 def _reports_path(address: Address | None, skip: int, limit: int) -> str:

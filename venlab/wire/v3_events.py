@@ -19,7 +19,7 @@ from venlab.wire.v3_answers import (
     TargetAnswer,
 )
 
-__all__ = ["event_body", "event_of", "targets_of"]
+__all__ = ["descriptor_of", "event_body", "event_of", "targets_of"]
 
 NOW = "0001-01-01T00:00:00Z"
 """Start of what begins when it is received, or after what stands before it (Definition, "now")."""
@@ -47,7 +47,7 @@ def event_of(answer: EventAnswer) -> Event:
         period=_period(answer.interval_period),
         intervals=tuple(_interval(i, units) for i in answer.intervals or ()),
         duration=_length(answer.duration),
-        report_descriptors=tuple(_descriptor(d) for d in answer.report_descriptors or ()),
+        report_descriptors=tuple(descriptor_of(d) for d in answer.report_descriptors or ()),
     )
 
 
@@ -149,7 +149,8 @@ def _period_body(period: Period) -> dict[str, str]:
     return {"start": begins} | {name: str(n) for name, n in lengths.items() if n is not None}
 
 
-def _descriptor(answer: ReportDescriptorAnswer) -> ReportDescriptor:
+def descriptor_of(answer: ReportDescriptorAnswer) -> ReportDescriptor:
+    """Return the report that an event asks for."""
     return ReportDescriptor(
         answer.payload_type,
         answer.reading_type or "",

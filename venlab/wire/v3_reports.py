@@ -10,14 +10,12 @@ import msgspec
 from venlab.durations import Duration
 from venlab.errors import DataError
 from venlab.model import Ven
+from venlab.reportplan import UNITS
 from venlab.wire import Address, Draft, Heard, Limits, LoadName
 from venlab.wire.v3_answers import PeriodAnswer, ReportAnswer
 from venlab.wire.v3_shapes import Report301, Report310
 
-__all__ = ["UNITS", "BatchWriter", "halves", "heard"]
-
-UNITS = {"DEMAND": "KW", "USAGE": "KWH"}
-"""What the lab can say of a load: its mean power, or its energy over the interval."""
+__all__ = ["BatchWriter", "halves", "heard"]
 
 _W_PER_KW, _WS_PER_KWH = 1000, 3_600_000
 _VALUE = 24  # bytes that a number takes, at most
@@ -58,7 +56,7 @@ class BatchWriter:
         shape: type[Report301 | Report310],
     ) -> None:
         self._name, self._limits = f"{run_id}/{ven.client_name}/", limits
-        self._kind = address.payload_type
+        self._kind = address.asked.payload_type
         head: dict[str, object] = {"eventID": address.event_id}
         descriptor = {"payloadType": self._kind, "readingType": "MEAN", "units": UNITS[self._kind]}
         if shape is Report301:
@@ -67,10 +65,8 @@ class BatchWriter:
             descriptor = {"objectType": "REPORT_PAYLOAD_DESCRIPTOR", **descriptor}
         head |= {"clientName": ven.client_name, "payloadDescriptors": [descriptor]}
         self._head = msgspec.json.encode(head)[:-1] + b',"reportName":'
-        self._entries = [
-            b'{"resourceName":%b,"intervalPeriod":' % msgspec.json.encode(f"{n.resource}.{n.load}")
-            for n in loads
-        ]
+        self._names = [msgspec.json.encode(f"{n.resource}.{n.load}") for n in loads]
+        self._entries = [b'{"resourceName":%b,"intervalPeriod":' % name for name in self._names]
         if loads:
             self._must_be_right(shape)
 
@@ -86,11 +82,9 @@ class BatchWriter:
         watts : sequence of int
             Mean power of each load [W]; -1 = not measured.
         """
-        when = stamp.astimezone(UTC)
-        name = self._name + when.strftime("%Y%m%dT%H%M%SZ")
-        period = {"start": when.strftime("%Y-%m-%dT%H:%M:%SZ"), "duration": _length(duration_s)}
+        name, period = self._of(stamp, duration_s)
         middle = b'%b,"intervals":[{"id":0,"payloads":[{"type":"%b","values":[' % (
-            msgspec.json.encode(period),
+            period,
             self._kind.encode(),
         )
         number = self._number(duration_s)
@@ -106,17 +100,27 @@ class BatchWriter:
             self._draft(f"{name}/{n}", entries[a:b], there[a:b]) for n, (a, b) in enumerate(parts)
         ]
 
+    def _of(self, stamp: datetime, duration_s: int) -> tuple[str, bytes]:
+        """Return a report's name by an interval, and the interval's period."""
+        when = stamp.astimezone(UTC)
+        period = {"start": when.strftime("%Y-%m-%dT%H:%M:%SZ"), "duration": _length(duration_s)}
+        return self._name + when.strftime("%Y%m%dT%H%M%SZ"), msgspec.json.encode(period)
+
+    def _body(self, name: str, entries: list[bytes]) -> bytes:
+        told = msgspec.json.encode(name)
+        return b'%b%b,"resources":[%b]}' % (self._head, told, b",".join(entries))
+
     def _draft(self, name: str, entries: list[bytes], positions: Sequence[int]) -> Draft:
-        body = b'%b%b,"resources":[%b]}' % (
-            self._head,
-            msgspec.json.encode(name),
-            b",".join(entries),
-        )
-        return Draft(name, body, positions)
+        return Draft(name, self._body(name, entries), positions)
+
+    @property
+    def _room(self) -> int:
+        """How many bytes a report has for what it says of its resources."""
+        return self._limits.most_bytes - len(self._head) - len(self._name) - _VALUE * 3
 
     def _parted(self, entries: list[bytes]) -> Iterator[tuple[int, int]]:
         """Yield from where to where the entries go into one report, as even as the limits are."""
-        room = self._limits.most_bytes - len(self._head) - len(self._name) - _VALUE * 3
+        room = self._room
         begin = size = 0
         for n, entry in enumerate(entries):
             size += len(entry) + 1
