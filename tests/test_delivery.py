@@ -339,7 +339,7 @@ async def test_poison_stops_nobody_else(tmp_path: Path) -> None:
 class Batched(Flat):
     """A dialect whose reports carry many readings: ``{"n": name, "of": [load, ...]}``."""
 
-    def halves(self, name: str, body: bytes, readings: int, cycles: object = ()) -> list[Draft]:
+    def halves(self, name: str, body: bytes, readings: int, of: object = ()) -> list[Draft]:
         """Cut the list of loads; a part's positions are those in its own report."""
         of, half = json.loads(body)["of"], readings // 2
         cuts = (range(half), range(half, readings)) if half else ()

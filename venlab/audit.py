@@ -174,9 +174,7 @@ def _unlike_vtn(run: RunReader, heard_ws: int | None, acknowledged_ws: int) -> I
         names = [name for name, _ in run.rows(f"{here} EXCEPT {there} ORDER BY name")]
         if names:
             yield _listed(words, names)
-    others = run.rows(
-        f"SELECT h.name {_joined(run)} WHERE {_watt_s(run)} != d.watt_s ORDER BY h.name"
-    )
+    others = _of_heard(run, "SELECT h.name {there} WHERE {ws} != d.watt_s ORDER BY h.name")
     if others:
         yield _listed("VTN → lab: another power heard than sent", [name for (name,) in others])
     if heard_ws != acknowledged_ws:
@@ -186,20 +184,18 @@ def _unlike_vtn(run: RunReader, heard_ws: int | None, acknowledged_ws: int) -> I
 def _heard_sums(run: RunReader) -> tuple[int, int]:
     """Return readings and energy [W·s] of what the VTN holds; the length is the cycle's."""
     count = run.one("SELECT coalesce(sum(readings), 0) FROM heard")
-    watt_s = run.one(f"SELECT coalesce(sum({_watt_s(run)}), 0) {_joined(run)}")
+    watt_s = _of_heard(run, "SELECT coalesce(sum({ws}), 0) {there}")[0][0]
     return count, watt_s
 
 
-def _joined(run: RunReader) -> str:
-    told = " LEFT JOIN told t ON t.id = d.id" if "plan" in run.about else ""
+def _of_heard(run: RunReader, query: str) -> list[tuple[Any, ...]]:
+    """Ask for what was heard, `{ws}` in W·s: a report's, where it tells what it was to tell."""
+    ws, told = "h.watts * r.duration_s", ""
+    if "plan" in run.about:
+        ws, told = f"iif(h.watts = t.watts, d.watt_s, {ws})", "LEFT JOIN told t ON t.id = d.id"
     of_cycle = "JOIN readings r ON r.cycle = d.cycle"
-    return f"FROM heard h JOIN deliveries d ON d.name = h.name {of_cycle}{told}"
-
-
-def _watt_s(run: RunReader) -> str:
-    """Say what was heard in W·s; of a report of other values than its readings, if these agree."""
-    plain = "h.watts * r.duration_s"
-    return f"iif(h.watts = t.watts, d.watt_s, {plain})" if "plan" in run.about else plain
+    there = f"FROM heard h JOIN deliveries d ON d.name = h.name {of_cycle} {told}"
+    return run.rows(query.format(ws=ws, there=there))
 
 
 def _listed(words: str, names: list[str]) -> str:

@@ -42,14 +42,6 @@ class Plan(NamedTuple):
     times: int = -1
     aggregate: bool = False
 
-    def __str__(self) -> str:
-        more = "for ever" if self.times < 0 else f"{self.times} in all"
-        sums = ", summed up" if self.aggregate else ""
-        return (
-            f"intervals {self.begin} to {self.end - 1}, then {self.length} every {self.every}, "
-            f"{more}{sums}"
-        )
-
     def window_of(self, cycle: int) -> Window | None:
         """Return what the first report with a cycle holds; None where the cycle is in none."""
         n = max(0, -(-(cycle + 1 - self.end) // self.every))
@@ -112,12 +104,8 @@ def plan_of(asked: ReportDescriptor) -> Plan:
     Plan(begin=0, end=2, length=2, every=2, times=3, aggregate=False)
     """
     _must_be_sayable(asked)
-    start, number, often, times = (
-        asked.start_interval,
-        asked.num_intervals,
-        asked.frequency,
-        asked.repeat,
-    )
+    start, number = asked.start_interval, asked.num_intervals
+    often, times = asked.frequency, asked.repeat
     if number < 0 and often < 1 and (start < 0 or not asked.historical):  # all, without an end
         begin, times = max(0, start), -1 if times == 1 else times
         return Plan(begin, begin + 1, times=times, aggregate=asked.aggregate)

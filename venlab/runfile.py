@@ -23,17 +23,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+# fmt: off
 __all__ = [
-    "Attempt",
-    "Counts",
-    "Frozen",
-    "Outage",
-    "ReadingRow",
-    "Settled",
-    "Taken",
-    "TickRow",
-    "behind",
+    "Attempt", "Counts", "Frozen", "Outage", "ReadingRow", "Settled", "Taken", "TickRow", "behind",
 ]
+# fmt: on
 
 log = logging.getLogger(__name__)
 
@@ -308,7 +302,7 @@ def keep_heard(
     if anew:
         c.execute("DELETE FROM heard")
     if c.execute("SELECT 1 FROM told LIMIT 1").fetchone():
-        rows = [(row[0], _behind_heard(c, destination, *row), row[2]) for row in rows]
+        rows = [(row[0], _behind_heard(c, destination, row), row[2]) for row in rows]
     # A name that the VTN holds twice is heard twice; the check then says so.
     c.executemany(
         "INSERT INTO heard VALUES (?,?,?) ON CONFLICT (name) DO UPDATE"
@@ -323,14 +317,12 @@ def keep_heard(
     )
 
 
-def _behind_heard(
-    c: sqlite3.Connection, destination: str, name: str, count: int, watts: int
-) -> int:
+def _behind_heard(c: sqlite3.Connection, destination: str, heard: tuple[str, int, int]) -> int:
     """Return how many readings are behind the values that are heard, if these are what was told."""
     query = "SELECT readings FROM deliveries JOIN told USING (id) WHERE destination = ?"
     query += " AND name = ? AND count = ? AND watts = ?"
-    found = c.execute(query, (destination, name, count, watts)).fetchone()
-    return int(found[0]) if found else count
+    found = c.execute(query, (destination, *heard)).fetchone()
+    return int(found[0]) if found else heard[1]
 
 
 def cycles(c: sqlite3.Connection, first: int, limit: int) -> list[ReadingRow]:

@@ -225,9 +225,8 @@ class Sender:
         item, parts = each.item, []
         known = np.frombuffer(item.loads, "<i4").reshape(-1, max(1, item.readings))
         cycles = known[1].tolist() if len(known) > 1 else ()  # see `runfile.behind`
-        for name, body, at, told in self._client.dialect.halves(
-            item.name, each.body, item.readings, cycles
-        ):
+        halves = self._client.dialect.halves(item.name, each.body, item.readings, cycles)
+        for name, body, at, told in halves:
             loads = known[:, list(at)].tobytes()
             parts.append(Frozen(name, item.ven, item.lane, len(at), 0, loads, body, told))
         return parts

@@ -263,12 +263,10 @@ class Dialect(Protocol):
         """Return a frozen report for a VEN and an event that were made again, with other ids."""
         ...
 
-    def halves(
-        self, name: str, body: bytes, readings: int, cycles: Sequence[int] = ()
-    ) -> list[Draft]:
+    def halves(self, name: str, body: bytes, readings: int, of: Sequence[int] = ()) -> list[Draft]:
         """Return a report in two parts with names of their own; none if it has one reading.
 
-        Of a report of several intervals, `cycles` says which one each of its readings is of.
+        Of a report of several intervals, `of` says which cycle each of its readings is of.
         """
         ...
 

@@ -249,7 +249,7 @@ class Flat:
         report = _read_report(0, body)
         return msgspec.json.encode(msgspec.structs.replace(report, ven_id=ven.id))
 
-    def halves(self, name: str, body: bytes, readings: int, cycles: object = ()) -> list[Draft]:
+    def halves(self, name: str, body: bytes, readings: int, of: object = ()) -> list[Draft]:
         """Return nothing: a flat report carries one reading."""
         return []
 

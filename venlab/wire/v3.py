@@ -247,12 +247,10 @@ class OpenAdr3:
         changed = msgspec.structs.replace(report, event_id=address.event_id, **program)
         return msgspec.json.encode(changed)
 
-    def halves(
-        self, name: str, body: bytes, readings: int, cycles: Sequence[int] = ()
-    ) -> list[Draft]:
+    def halves(self, name: str, body: bytes, readings: int, of: Sequence[int] = ()) -> list[Draft]:
         """Return a report in two parts with names of their own; none if it has one reading."""
-        if cycles:
-            return window_halves(name, body, cycles, self.report_shape)
+        if of:
+            return window_halves(name, body, of, self.report_shape)
         return halves(name, body, readings, self.report_shape)
 
     def explain(self, body: bytes) -> str:
