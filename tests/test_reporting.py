@@ -386,3 +386,22 @@ async def test_stopped_within_a_report(tmp_path: Path) -> None:
         check = (await lab.read_back()).check()
     assert check, str(check)
     assert check.measured == check.waiting > 0 == check.heard
+
+
+async def test_the_event_goes_before_its_report_is_full(tmp_path: Path) -> None:
+    """The report is about the one that the lab makes in its place, and as it was asked for."""
+    asked = ReportDescriptor("USAGE", aggregate=True, num_intervals=6, repeat=-1)
+    async with Lab(quick(tmp_path / "run", speed=60.0)) as lab:
+        await seeded(lab, asked)
+        await lab.register()
+        lab.start()
+        while lab.status.cycle < 2:  # noqa: ASYNC110 - the status is a picture, not an event
+            await asyncio.sleep(0.02)
+        (event,) = [e for e in await lab.client.events() if e.name == "asked"]
+        await lab.client.cancel_event(event)
+        await lab.wait()
+        results = await lab.read_back()
+    assert sent(results) == [list(range(6)), [6, 7]]
+    whole(results, CYCLES * READINGS)
+    bodies = [json.loads(body) for (body,) in results.rows("SELECT body FROM bodies")]
+    assert bodies[0]["eventID"] == event.id != bodies[1]["eventID"]

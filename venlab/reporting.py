@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import partial
 
 from venlab.client import Client
 from venlab.outbox import Outbox
@@ -59,7 +61,9 @@ class Reporting:
         row, frozen = row_of(sample, cycle, step_hash), []
         if window := self.plan.due(cycle, last=cycle + 1 == self._cycles):
             rows = await self._outbox.cycles(window.begin, cycle - window.begin)
-            frozen = formatter.freeze_window([*rows, row], window.new, sums=self.plan.aggregate)
+            freeze = partial(formatter.freeze_window, sums=self.plan.aggregate)
+            # A fleet's week takes longer than polls and a stop button may wait.
+            frozen = await asyncio.to_thread(freeze, [*rows, row], window.new)
         if not self.plan.window_of(cycle):
             row = row._replace(measured=0, watt_s=0)
         await self._outbox.append(row, frozen)
