@@ -58,7 +58,8 @@ async def test_an_event_without_begin_or_end(outbox: Outbox) -> None:
     outbox.note_event(3, at, Event("e", "rest", "p", version=2, intervals=(Interval(0),)))
     rows = outbox._tell(lambda c: c.execute("SELECT * FROM events_applied").fetchall())
     assert rows.result(5) == [(3, "e", "rest", 2, "2023-11-30T15:00:00+00:00", None, 0)]
-    assert await outbox.events_applied() == [("e", 2)]
+    row = ("e", "rest", 2, "2023-11-30T15:00:00+00:00", None, 0)
+    assert await outbox.events_applied() == [row]
 
 
 async def test_the_oldest_cycle_goes_first_and_alone(outbox: Outbox) -> None:

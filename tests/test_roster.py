@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,11 +26,12 @@ BEGIN, END = vl.parse_time("2023-11-30T17:00"), vl.parse_time("2023-11-30T19:00"
 
 
 @asynccontextmanager
-async def opened(folder: Path, speaks: str) -> AsyncIterator[Lab]:
+async def opened(folder: Path, speaks: str, **more: object) -> AsyncIterator[Lab]:
     """A lab with Aars of DK1 and Roskilde of DK2, all of whose exchanges the document allows."""
     fleet = Fleet.reference().only(["aars", "roskilde"])
     with recorded() as seen:
-        async with Lab(quick(folder, dialect=speaks, name_prefix="class-"), fleet) as lab:
+        config = quick(folder, dialect=speaks, name_prefix="class-", **more)
+        async with Lab(config, fleet) as lab:
             base = f"http://vtn/openadr3/{speaks}"
             lab.client._transport = seen.transport(lab.client._transport, base)
             yield lab
@@ -131,3 +133,28 @@ async def test_what_is_found_stays_as_it_is(tmp_path: Path, speaks: str) -> None
         (aars,) = await listed(lab, "/vens", venName="class-Aars")
         assert not aars.get("attributes")
         assert not aars.get("targets")
+
+
+@pytest.mark.parametrize("speaks", STANDARD)
+async def test_a_run_in_which_an_event_is_deleted(tmp_path: Path, speaks: str) -> None:
+    """Both versions are noted, each at the step from which it holds; the closing check is good."""
+    async with opened(tmp_path, speaks, simulated_hours=1.0) as lab:
+        await lab.register()
+        await announced(lab, "east", Target("DK2", "SERVICE_AREA"))
+        (east,) = [event for event in await lab.client.events() if event.name == "east"]
+        advance, deleting = lab.simulator.step, []
+
+        def step() -> object:
+            if lab.simulator.index == 1:  # of four
+                deleting.append(asyncio.ensure_future(lab.client.cancel_event(east)))
+            return advance()
+
+        lab.simulator.step = step  # type: ignore[method-assign, assignment]
+        results = await lab.run()
+        await asyncio.gather(*deleting)
+        check = (await lab.read_back()).check()
+        assert check.ok, str(check)
+    rows = results.events[results.events["name"] == "east"]
+    (at, cancelled), (later, then) = rows[["step", "cancelled"]].to_numpy().tolist()
+    assert (at, cancelled, then) == (0, 0, 1)
+    assert later in (2, 3)
