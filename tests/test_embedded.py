@@ -152,3 +152,21 @@ async def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
     await vtn.start()
     await vtn.stop()
     assert {"vtn.log", "vtn.sqlite"} <= {path.name for path in vtn._log.parent.iterdir()}
+
+
+async def test_one_that_is_ended_on_purpose_has_not_died(
+    vtn: EmbeddedVtn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the moment when its process is gone and not all of its end is done."""
+    end, seen = vtn.stop, []
+
+    async def stop() -> None:
+        assert vtn._process
+        vtn._process.wait()
+        seen.append((vtn.running, vtn.died))
+        await end()
+
+    monkeypatch.setattr(vtn, "stop", stop)
+    await vtn.kill()
+    assert seen == [(False, False)]
+    assert not vtn.died

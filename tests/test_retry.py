@@ -12,6 +12,7 @@ from venlab.circuit import AFTER, Circuit
 from venlab.clock import Clock
 from venlab.errors import NoAnswer, NotAVtn, Refused
 from venlab.retry import Backoff, Patience, Verdict, asked_wait_s, verdict
+from venlab.runfile import Outage
 from venlab.transport import Answer
 
 TABLE = {
@@ -133,18 +134,19 @@ def test_failures_in_a_row_open_it_and_an_answer_closes_it() -> None:
 
 
 def test_an_outage_is_over_when_nothing_waits() -> None:
-    """It opens, closes, and is caught up in that order; opened again before that, it is one."""
-    it = circuit()
-    it.break_off("gone")
-    assert it.outage
-    opened = it.outage.opened
-    it.answered()
-    it.break_off("gone again")
-    assert it.outage.opened == opened
-    assert it.outage.closed is None
-    it.answered()
-    over = it.caught_up()
-    assert over
-    assert opened <= (over.closed or 0) <= (over.caught_up or 0)
-    assert over.reason == "gone"
-    assert it.caught_up() is None
+    """It opens, closes, and is caught up in that order; opened again before that, it is another,
+    and the time between the two is no outage."""
+    noted: list[Outage] = []
+    it = Circuit(Clock(1000.0), Backoff(0.2, 5.0, np.random.default_rng(7)), noted.append)
+    for reason in ("gone", "gone again"):
+        it.break_off(reason)
+        it.break_off("still so")
+        it.answered()
+    it.caught_up()
+    it.caught_up()
+    begun, ended, begun_again, ended_again, over = noted
+    assert [(n.closed, n.caught_up) for n in (begun, begun_again)] == [(None, None)] * 2
+    assert (ended.reason, ended.caught_up) == ("gone", None)
+    assert begun.opened == ended.opened <= (ended.closed or 0) <= begun_again.opened
+    assert over == ended_again._replace(caught_up=over.caught_up)
+    assert begun_again.opened <= (over.closed or 0) <= (over.caught_up or 0)

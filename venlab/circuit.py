@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from venlab.clock import Clock
 from venlab.retry import Backoff
@@ -23,13 +24,17 @@ class Circuit:
         What waits go by.
     backoff : Backoff
         Between two probes.
+    note : callable, optional
+        Called with an outage as far as it has come: when it begins, when it ends, and when what
+        waited has been sent.
 
     Attributes
     ----------
     reason : str
         Why it is open; empty while it is closed.
     outage : Outage or None
-        The present one, or the last while what it left is still waiting.
+        The present one, or the last while what it left is still waiting. Where it opens again
+        before that, another one begins, and the first has no time at which all was caught up.
 
     Examples
     --------
@@ -41,8 +46,10 @@ class Circuit:
     (True, 'no answer')
     """
 
-    def __init__(self, clock: Clock, backoff: Backoff) -> None:
-        self._clock, self._backoff = clock, backoff
+    def __init__(
+        self, clock: Clock, backoff: Backoff, note: Callable[[Outage], None] = lambda _: None
+    ) -> None:
+        self._clock, self._backoff, self._note = clock, backoff, note
         self._failures = self._probes = 0
         self._not_before_s = 0.0
         self.reason = ""
@@ -64,8 +71,8 @@ class Circuit:
         if self.open:
             return
         self.reason, self._probes = reason, 0
-        opened = self.outage.opened if self.outage else time.time()
-        self.outage = Outage(opened, None, None, self.outage.reason if self.outage else reason)
+        self.outage = Outage(time.time(), None, None, reason)
+        self._note(self.outage)
 
     def leave_alone(self, seconds: float) -> None:
         """Send nothing for so long [s], as the VTN asks."""
@@ -78,11 +85,13 @@ class Circuit:
             self.reason = ""
             if self.outage:
                 self.outage = self.outage._replace(closed=time.time())
+                self._note(self.outage)
 
-    def caught_up(self) -> Outage | None:
-        """Nothing waits any more: return the outage that is over with that, if there is one."""
-        over, self.outage = self.outage, None
-        return over._replace(caught_up=time.time()) if over else None
+    def caught_up(self) -> None:
+        """Take note that nothing waits any more."""
+        if self.outage:
+            self._note(self.outage._replace(caught_up=time.time()))
+            self.outage = None
 
     async def turn(self) -> None:
         """Wait until one may send, as the VTN asked."""

@@ -101,7 +101,7 @@ class Delivery:
         random = random or np.random.default_rng()
         self._before_next = Backoff(*LATER_S, random)
         self._tries, self._on_cycle = tries, on_cycle
-        self._circuit = Circuit(self._clock, Backoff(*PROBE_S, random))
+        self._circuit = Circuit(self._clock, Backoff(*PROBE_S, random), outbox.note_outage)
         self._sender = Sender(
             client,
             outbox,
@@ -209,7 +209,7 @@ class Delivery:
                     self._say_cycles()
                     self._quiet.set()
                     if not self._later:
-                        self._note_outage(over=True)
+                        self._circuit.caught_up()
                         return
                     await self._until_news()
                     self._quiet.clear()
@@ -229,7 +229,6 @@ class Delivery:
             self._give_back()
         if self._circuit.open:
             log.warning("The VTN is away, reports wait: %s", self.problem)
-            self._note_outage()
 
     async def _worker(self) -> None:
         while not self._halted:
@@ -260,7 +259,6 @@ class Delivery:
         if self.reachable:
             log.info("The VTN answers again")
             self._quiet.clear()
-            self._note_outage()
 
     async def _handle(self, item: Taken, tries: int = 0) -> None:
         each = self._in_hand[item.id] = Sending(item, item.body)
@@ -356,11 +354,6 @@ class Delivery:
         finally:
             for task in tasks:
                 task.cancel()
-
-    def _note_outage(self, *, over: bool = False) -> None:
-        outage = self._circuit.caught_up() if over else self._circuit.outage
-        if outage:
-            self._outbox.note_outage(outage)
 
     def _say_cycles(self) -> None:
         """Log the cycles that are done, in the words their users know."""

@@ -46,6 +46,7 @@ class EmbeddedVtn:
     def __init__(self, folder: Path) -> None:
         self._store, self._log = folder / "vtn.sqlite", folder / "vtn.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_to_run = False
         self._one_order = threading.Lock()
         # The same at each start, so that clients go on; nobody has to keep it, the store does not.
         self.credential = Secret(secrets.token_urlsafe(24))
@@ -62,7 +63,7 @@ class EmbeddedVtn:
     @property
     def died(self) -> bool:
         """Whether it has ended, and not because it was stopped."""
-        return self._process is not None and not self.running and self._end.alive
+        return self._process is not None and not self.running and self._is_to_run
 
     @property
     def returncode(self) -> int | None:
@@ -123,7 +124,7 @@ class EmbeddedVtn:
 
     async def _started(self) -> dict[str, Any]:
         """Start the process once; return what it says when it listens."""
-        self._process = self._spawn()
+        self._process, self._is_to_run = self._spawn(), True
         self._end = weakref.finalize(self, _end, self._process)
         first = {"credential": self.credential}
         try:
@@ -150,11 +151,13 @@ class EmbeddedVtn:
 
     async def stop(self) -> None:
         """End the process by closing its stdin; by force where that takes too long."""
+        self._is_to_run = False
         if self._process:
             await asyncio.to_thread(self._end)
 
     async def kill(self) -> None:
         """End the process at once, as by ``kill -9``; what it acknowledged is in its store."""
+        self._is_to_run = False  # said first: nobody is to take it for one that died
         if self._process:
             self._process.kill()
         await self.stop()

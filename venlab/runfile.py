@@ -66,7 +66,7 @@ CREATE TABLE IF NOT EXISTS ticks (
     kind TEXT NOT NULL, n INTEGER NOT NULL, at_s REAL NOT NULL, lag_s REAL NOT NULL,
     duration_s REAL, skipped INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS outages (    -- wall time; NULL: it had not come by the run's end
+CREATE TABLE IF NOT EXISTS outages (    -- wall time; NULL: not before the next, or the end
     opened REAL PRIMARY KEY, closed REAL, caught_up REAL, reason TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heard (
