@@ -405,3 +405,14 @@ async def test_the_event_goes_before_its_report_is_full(tmp_path: Path) -> None:
     whole(results, CYCLES * READINGS)
     bodies = [json.loads(body) for (body,) in results.rows("SELECT body FROM bodies")]
     assert bodies[0]["eventID"] == event.id != bodies[1]["eventID"]
+
+
+async def test_reports_that_a_run_is_too_short_for_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From interval 8 on, of a run that has 0 to 7: no report, and nobody need wonder why."""
+    asked = ReportDescriptor("DEMAND", start_interval=8, num_intervals=1)
+    results = await played(quick(tmp_path / "run"), asked)
+    assert sent(results) == []
+    assert "asks for reports from interval 8 on, and the run has 8: none is sent" in caplog.text
+    assert results.check().not_asked == CYCLES * READINGS

@@ -48,6 +48,12 @@ class Reporting:
         elif not await self._outbox.cycles(0, 1) and self._client.plan != EVERY:
             self.plan = self._client.plan
             self._outbox.note_about(plan=self.plan)
+        if self.plan.begin >= self._cycles:
+            log.warning(
+                "The event asks for reports from interval %d on, and the run has %d: none is sent",
+                self.plan.begin,
+                self._cycles,
+            )
         if self.plan != EVERY:
             log.info("Reports as their event asks: %s", self.plan)
 
