@@ -17,7 +17,7 @@ from venlab.cli import main
 from venlab.client import Client
 from venlab.config import DIALECTS
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import StoreError
+from venlab.errors import Refused, StoreError
 from venlab.made import MADE_FILE, Diary, Making
 from venlab.model import Resource
 from venlab.resume import kept_settings
@@ -241,25 +241,50 @@ def test_words_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "it may be repeated" in capsys.readouterr().out
 
 
+async def test_a_vtn_without_subscriptions(
+    vtn: EmbeddedVtn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody can subscribe nobody has, and all goes; VENs after what stands behind them."""
+    run = await played(tmp_path / "run", vtn, "3.0.1", vens=2)
+    async with cleaner(str(run), kept_settings(run)) as cleaning:
+        ask = cleaning._client._ask
+
+        async def without(purpose: str, *more: object, **named: object) -> object:
+            if purpose == "list subscriptions":
+                raise Refused("there is no such path", status=404)
+            return await ask(purpose, *more, **named)  # type: ignore[arg-type] # as it comes
+
+        monkeypatch.setattr(cleaning._client, "_ask", without)
+        await cleaning.look()
+        kinds = list(dict.fromkeys(going.kind for going in cleaning.going))
+        assert kinds == ["report", "resource", "VEN", "event", "program"]
+        await cleaning.delete(lambda _: None)
+    await vtn.stop()
+    assert held(tmp_path) == {}
+
+
 def test_a_diary_by_hand(tmp_path: Path) -> None:
     """A wish counts until it is refused, an id for ever; a torn line is passed over."""
-    diary = Diary(tmp_path)
+    diary = Diary(tmp_path, "http://a.example")
     aars = Making("ven", "Aars")
     diary.note(aars)  # no answer came
     diary.note(aars)  # asked again: it was there
     diary.note(aars._replace(id=None))
-    assert Diary(tmp_path).owns(aars._replace(id="7"))
+    assert Diary(tmp_path, "http://a.example").owns(aars._replace(id="7"))
     ribe = Making("ven", "Ribe")
     diary.note(ribe)
     diary.note(ribe._replace(id=None))
-    assert not Diary(tmp_path).owns(ribe._replace(id="7"))
+    assert not Diary(tmp_path, "http://a.example").owns(ribe._replace(id="7"))
     diary.note(ribe)
     diary.note(ribe._replace(id="8"))
     with (tmp_path / MADE_FILE).open("ab") as file:
         file.write(b'["ven", "Vib')
-    again = Diary(tmp_path)
+    again = Diary(tmp_path, "http://a.example")
     assert again.owns(ribe._replace(id="8"))
     assert not again.owns(ribe._replace(id="9"))
     again.note(Making("ven", "Viborg"))
-    assert Diary(tmp_path).owns(Making("ven", "Viborg", id="1"))
+    assert Diary(tmp_path, "http://a.example").owns(Making("ven", "Viborg", id="1"))
     assert again.names == {"ven": {"Aars", "Ribe", "Viborg"}}
+    elsewhere = Diary(tmp_path, "http://b.example")  # where the run went on later
+    assert not elsewhere.owns(ribe._replace(id="8"))
+    assert elsewhere.names == {}

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.test_lab import quick
+from venlab.faults import Faults
 from venlab.lab import Lab
 from venlab.player import Player
 from venlab.runfile import Counts
@@ -118,3 +119,17 @@ async def test_an_interval_that_is_no_whole_microsecond(tmp_path: Path) -> None:
         await lab.register()
         results = await lab.run()
     assert results.rows("SELECT duration_s FROM readings") == [(300,)] * 6
+
+
+async def test_a_drain_waits_for_the_last_report_that_is_under_way(tmp_path: Path) -> None:
+    """One report, a VTN that refuses for a second and then takes one to answer: nothing waits in
+    the file meanwhile, and the run ends when the answer is there."""
+    config = quick(tmp_path, simulated_hours=0.25, report_every_s=30.0, dialect="3.1.0")
+    async with Lab(config) as lab:
+        await lab.register()
+        assert lab.vtn
+        await lab.vtn.misbehave(
+            Faults.parse("503 path=/reports for=1; latency=1 path=/reports from=1")
+        )
+        check = (await lab.run()).check()
+        assert (check.measured, check.acknowledged, check.waiting) == (90, 90, 0)

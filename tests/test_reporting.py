@@ -416,3 +416,26 @@ async def test_reports_that_a_run_is_too_short_for_are_said(
     assert sent(results) == []
     assert "asks for reports from interval 8 on, and the run has 8: none is sent" in caplog.text
     assert results.check().not_asked == CYCLES * READINGS
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit", "is_said"),
+    [
+        # 90 readings every 0.125 s of wall are one report of 90: 8 requests a second
+        (ReportDescriptor("DEMAND", num_intervals=4, frequency=1, repeat=-1), 4.0, True),
+        (ReportDescriptor("DEMAND", num_intervals=1, frequency=4, repeat=-1), 4.0, False),
+        (ReportDescriptor("DEMAND", num_intervals=4, repeat=-1), 4.0, False),
+    ],
+)
+async def test_a_limit_is_held_against_the_reports_that_are_asked_for(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    asked: ReportDescriptor,
+    limit: float,
+    is_said: bool,
+) -> None:
+    """At 8 cycles a second a rolling window of four is 8 requests; one in four cycles is two."""
+    config = quick(tmp_path / "run", speed=120.0, rate_per_s=limit)
+    results = await played(config, asked)
+    assert results.check()
+    assert ("the schedule asks for" in caplog.text) == is_said

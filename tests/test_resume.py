@@ -18,11 +18,11 @@ import pytest
 
 import venlab as vl
 from tests.kernels.processes import Programs, ended
-from venlab import runlog
+from venlab import resume, runlog
 from venlab.cli import main
 from venlab.config import DIALECTS, LabConfig
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import ConfigError, StoreError
+from venlab.errors import ConfigError, NoAnswer, StoreError
 from venlab.lab import Lab
 from venlab.model import Event
 from venlab.results import RUN_FILE, Results
@@ -435,6 +435,13 @@ async def test_what_is_other_now_is_so_the_next_time(begun: Path, untouched: Res
     again = Lab.resume(lab.folder)
     assert again.config.tries == 5
     same(await whole(again), untouched)
+
+
+async def test_a_change_that_does_not_work_is_not_kept(begun: Path) -> None:
+    """A url with a slip in it: nobody is there, and the next time it is as it was."""
+    with pytest.raises(NoAnswer):
+        await Lab.resume(begun, vtn_url="http://127.0.0.1:9").open()
+    assert resume.kept_settings(begun)["vtn_url"] == ""
 
 
 @pytest.mark.parametrize("name", DIALECTS)

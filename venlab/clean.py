@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from venlab import resume, runlog
 from venlab.clock import Clock
 from venlab.config import LabConfig
-from venlab.errors import ConfigError, StoreError
+from venlab.errors import AccessDenied, ConfigError, StoreError
 from venlab.fleet import Fleet
 from venlab.link import Link
 from venlab.made import Diary, Making
@@ -108,7 +108,7 @@ class Cleaning:
         self._vens = roster.names
         self._run_id, self._client, self._url = run_id, link.client, link.url
         self._in_flight, self._patiently = config.in_flight, patiently
-        self._diary = Diary(folder)
+        self._diary = Diary(folder, link.url)
         link.client.voices = roster.client_names
         self.going: list[Going] = []
         self._stays: list[str] = []
@@ -119,7 +119,8 @@ class Cleaning:
         behind: list[Going] = []
         pairs = list(zip(self._vens, self._client.voices, strict=True))
         await for_each(pairs, lambda pair: self._look_at_ven(*pair, behind), self._in_flight)
-        self.going += behind  # reports first: they are what says whose a VEN is
+        # Reports first: they say whose a VEN is. Then what stands behind VENs, of all of them.
+        self.going += sorted(behind, key=lambda going: going.kind == "VEN")
         for name in sorted(self._diary.names["event"]):
             await self._look_at_event(name)
         for name in sorted(self._diary.names["program"]):
@@ -206,8 +207,13 @@ class Cleaning:
                     e for e in events if e.program_id == program.id and e.event_id not in gone
                 ]
                 subscribed = partial(client.is_subscribed, program.id)
-                if bool(others) or await self._patiently(subscribed):
-                    why = f"{len(others)} events in it stay" if others else "somebody subscribed"
+                why = f"{len(others)} events in it stay" if others else ""
+                try:
+                    if not why and await self._patiently(subscribed):
+                        why = "somebody subscribed"
+                except AccessDenied as error:
+                    why = f"who subscribed is not said: {error.problem}"
+                if why:
                     self._stays.append(f"program {name}: {why}")
                 else:
                     call = client.dialect.delete_program(program.id)

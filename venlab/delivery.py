@@ -132,6 +132,11 @@ class Delivery:
         return not self._circuit.open
 
     @property
+    def busy(self) -> bool:
+        """Whether reports are in hand, or what became of them is not kept yet."""
+        return bool(self._in_hand or self._ready or self._outcomes)
+
+    @property
     def problem(self) -> str:
         """Why nothing is sent; empty where something is."""
         return self._circuit.reason

@@ -101,10 +101,9 @@ class Lab:
         stack = AsyncExitStack()
         await stack.enter_async_context(runlog.held(run_file, resume=not new))
         try:
-            if new:
+            if new:  # from here on it can be gone on with
                 self.fleet.to_csv(self.folder / "fleet.csv")
-            # From here on it can be gone on with; again, with what is other now.
-            resume.write_settings(self.folder, self.config, self.run_id)
+                resume.write_settings(self.folder, self.config, self.run_id)
             self.outbox = Outbox(run_file, durability=self.config.durability)
             stack.callback(self.outbox.close)
             self._link = Link(self.config, self.folder, self.outbox.note_attempt, self._wall)
@@ -112,6 +111,8 @@ class Lab:
             self._before = await self.outbox.about()
             async with awake(lambda: "nothing is left running; await lab.open() begins anew"):
                 await self._link.open()
+            if not new:  # what is other now proved right, and is so the next time
+                resume.write_settings(self.folder, self.config, self.run_id)
             self.client, self.url = self._link.client, self._link.url
         except BaseException:
             await in_any_case(stack.aclose())
@@ -306,7 +307,7 @@ class Lab:
         log.info("%d reports are sent again", again)
         async with awake(lambda: "what is not sent waits; await lab.resend() goes on"):
             player = self._player or self._new_player()
-            await player.send_again(self.config.drain_s, plays_on=self._state == "running")
+            await player.send_again(self.config.drain_s, lambda: self._state == "running")
         return self.results
 
     async def close(self) -> Results:

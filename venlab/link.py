@@ -87,7 +87,7 @@ class Link:
         self.client.as_business = self.vtn is not None and speaks.private
         if not self.vtn:
             if self.client.can("delete"):
-                self.client.diary = Diary(self._folder).note
+                self.client.diary = Diary(self._folder, self.url).note
             await self.client.greet()
             return
         await self._patiently(self.client.greet)

@@ -36,18 +36,23 @@ class Diary:
     ----------
     folder : path
         The run's.
+    url : str
+        Which VTN: a run may go on at another, where the same names and ids are others' things.
 
     Examples
     --------
     >>> import tempfile
-    >>> diary = Diary(tempfile.mkdtemp())
+    >>> diary = Diary(tempfile.mkdtemp(), "http://a.example")
     >>> diary.note(Making("ven", "Aars"))
-    >>> Diary(diary.folder).owns(Making("ven", "Aars", id="7")), diary.owns(Making("ven", "Ribe"))
-    (True, False)
+    >>> [
+    ...     Diary(diary.folder, f"http://{host}.example").owns(Making("ven", name, id="7"))
+    ...     for host, name in [("a", "Aars"), ("a", "Ribe"), ("b", "Aars")]
+    ... ]
+    [True, False, False]
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, url: str) -> None:
+        self.folder, self._url = Path(folder), url
         self._open: Counter[tuple[str, str, str]] = Counter()
         self._ids: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._torn = b""  # a line that a kill cut off: the next begins a line of its own
@@ -55,7 +60,9 @@ class Diary:
         *lines, self._torn = (path.read_bytes() if path.exists() else b"").split(b"\n")
         for line in lines:
             try:
-                self._learn(Making(*json.loads(line)))
+                *making, where = json.loads(line)
+                if where == url:
+                    self._learn(Making(*making))
             except (ValueError, TypeError):  # cut off, and gone on after
                 continue
 
@@ -64,13 +71,13 @@ class Diary:
         self._learn(making)
         with (self.folder / MADE_FILE).open("ab") as file:
             end = b"\n" if self._torn else b""
-            file.write(end + json.dumps(making, ensure_ascii=False).encode() + b"\n")
+            file.write(end + json.dumps([*making, self._url], ensure_ascii=False).encode() + b"\n")
         self._torn = b""
 
     def owns(self, making: Making) -> bool:
         """Tell whether the thing of this kind, name and id was made by the run."""
         key = making[:3]
-        return making.id in self._ids[key] or self._open[key] > 0
+        return making.id in self._ids.get(key, ()) or self._open[key] > 0
 
     @property
     def names(self) -> dict[str, set[str]]:

@@ -174,9 +174,10 @@ class Player:
             Kind.STATUS: partial(self._polled, self._check_status),
             Kind.HEARTBEAT: partial(self._polled, self._heartbeat),
         }
+        new, every = self.reporting.new_a_report  # cycles
         a_cycle = len(END_USES) * int(self._roster.approved.sum())
-        self._rate = RateWatch(a_cycle, self._config.report_every_s)
-        in_a_report = self._formatter.readings_a_report() * self.reporting.plan.length
+        self._rate = RateWatch(a_cycle * new, self._config.report_every_s * every)
+        in_a_report = self._formatter.readings_a_report() * new
         self._rate.expect(self._config.rate_per_s, self.clock.speed, in_a_report=in_a_report)
         self.clock.begin(self._at_s)
         async with aclosing(self._agenda.play(self.clock, self._ticks)) as ticks:
@@ -233,11 +234,11 @@ class Player:
         self._count(sample, row.cycle)
         return tick.at_s
 
-    async def send_again(self, longest_s: float, *, plays_on: bool) -> None:
+    async def send_again(self, longest_s: float, plays_on: Callable[[], bool]) -> None:
         """Send what waits once more, after the end or while it plays on."""
         await self._delivery.recount()
         await self.drain(longest_s)
-        if not plays_on:
+        if not plays_on():  # it may have ended meanwhile
             await self.end()
 
     async def drain(self, longest_s: float) -> None:
@@ -250,10 +251,10 @@ class Player:
                 # Not `wait_for`: in Python 3.11 it loses a stop that comes with the last answer.
                 async with asyncio.timeout(left_s):
                     await self._delivery.settled()
-            waiting = await self._outbox.waiting()
-            if not waiting:
+            if not (await self._outbox.waiting() or self._delivery.busy):
                 return
             if time.monotonic() + PROBE_S > deadline:
+                waiting = (await self._outbox.counts()).waiting
                 log.warning("%d readings are waiting in %s", waiting, self._outbox.path)
                 return
             await asyncio.sleep(PROBE_S)

@@ -57,6 +57,11 @@ class Reporting:
         if self.plan != EVERY:
             log.info("Reports as their event asks: %s", self.plan)
 
+    @property
+    def new_a_report(self) -> tuple[int, int]:
+        """How many cycles are new in a report, and every how many there is one."""
+        return min(self.plan.length, self.plan.every), self.plan.every
+
     async def append(
         self, formatter: Formatter, sample: Sample, cycle: int, step_hash: bytes
     ) -> None:

@@ -38,8 +38,12 @@ def write_settings(folder: Path, config: LabConfig, run_id: str) -> None:
     told = {**settings, "resume": False, "run_id": run_id, "secrets": secrets}
     text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     # Whole or not at all: a run that is killed here can still be gone on with.
-    (folder / (PARAMS_FILE + ".new")).write_text(text, encoding="utf-8")
-    os.replace(folder / (PARAMS_FILE + ".new"), folder / PARAMS_FILE)
+    path = folder / PARAMS_FILE
+    try:
+        (folder / (PARAMS_FILE + ".new")).write_text(text, encoding="utf-8")
+        os.replace(folder / (PARAMS_FILE + ".new"), path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def kept_settings(folder: str | Path) -> dict[str, Any]:

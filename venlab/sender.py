@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from venlab.circuit import Circuit
 from venlab.client import Client
 from venlab.clock import Clock
-from venlab.errors import AccessDenied, NoAnswer, NotAVtn, VtnError
+from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, VtnError
 from venlab.model import Ven
 from venlab.outbox import Outbox
 from venlab.retry import Backoff, Verdict, asked_wait_s, verdict
@@ -208,7 +208,7 @@ class Sender:
             self._again[ven] = asyncio.ensure_future(self._register_again(ven))
         try:
             await asyncio.shield(self._again[ven])
-        except VtnError as error:
+        except (VtnError, ConfigError) as error:  # an event may ask now what no lab can give
             self._again.pop(ven, None)
             self._circuit.failed(error.problem)
             each.words = error.problem

@@ -196,6 +196,17 @@ def test_a_frozen_report_gets_the_event_that_is_there_now(version: str) -> None:
     assert body == json.loads(other.body)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_frozen_report_that_is_right_keeps_its_bytes(version: str) -> None:
+    """And one whose old program has the new event's id, as small numbers may be, does not."""
+    about = ABOUT._replace(program_id="1", event_id="0")
+    (draft,) = written(version, [1234, 7], about)
+    assert standard(version).readdress(draft.body, AEROE, about) is draft.body
+    moved = ABOUT._replace(program_id="2", event_id="1")
+    body = json.loads(standard(version).readdress(draft.body, AEROE, moved))
+    assert (body["eventID"], body.get("programID", "2")) == ("1", "2")
+
+
 @pytest.mark.parametrize("speaks", [True, False])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_requests_are_what_the_documents_allow(version: str, speaks: bool) -> None:

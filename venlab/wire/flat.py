@@ -246,8 +246,8 @@ class Flat:
 
     def readdress(self, body: bytes, ven: Ven, address: Address | None) -> bytes:
         """Return a frozen report with the id that its VEN has now; a resource keeps its own."""
-        report = _read_report(0, body)
-        return msgspec.json.encode(msgspec.structs.replace(report, ven_id=ven.id))
+        report = msgspec.structs.replace(_read_report(0, body), ven_id=ven.id)
+        return body if report == _read_report(0, body) else msgspec.json.encode(report)
 
     def halves(self, name: str, body: bytes, readings: int, of: object = ()) -> list[Draft]:
         """Return nothing: a flat report carries one reading."""

@@ -240,12 +240,12 @@ class OpenAdr3:
             return False
 
     def readdress(self, body: bytes, ven: Ven, address: Address | None) -> bytes:
-        """Return a frozen report about the event that is there now."""
+        """Return a frozen report about the event that is there now; its own bytes if it is."""
         assert address
         report: Any = msgspec.json.decode(body, type=self.report_shape)
         program = {"program_id": address.program_id} if self.report_shape is Report301 else {}
         changed = msgspec.structs.replace(report, event_id=address.event_id, **program)
-        return msgspec.json.encode(changed)
+        return body if changed == report else msgspec.json.encode(changed)
 
     def halves(self, name: str, body: bytes, readings: int, of: Sequence[int] = ()) -> list[Draft]:
         """Return a report in two parts with names of their own; none if it has one reading."""
