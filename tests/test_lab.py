@@ -716,3 +716,22 @@ async def test_sent_again_while_it_plays_on(tmp_path: Path) -> None:
         assert of.rejected < rejected + 10  # those that were under way when it was repaired
         await lab.resend()
         assert (await lab.read_back()).check().heard == 360
+
+
+async def test_stopped_again_while_it_is_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second press of an impatient hand: what there is comes back, and all is closed."""
+    lab = vl.Lab(quick(tmp_path))
+
+    async def pressed() -> None:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(lab, "_hear", pressed)
+    check = (await lab._whole()).check()
+    assert (check.acknowledged, check.heard) == (360, None)
+    assert lab.vtn is None
+    await asyncio.sleep(0)  # no cancellation is left over

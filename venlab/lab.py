@@ -338,8 +338,6 @@ class Lab:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    # -- running ------------------------------------------------------------------------------
-
     def _new_simulator(self, start: datetime) -> Simulator:
         config, profiles = self.config, Profiles.load()
         self.starts_at = start
@@ -393,7 +391,10 @@ class Lab:
             if not self.roster.complete:
                 await self.register()
             await self._end_of(self._begin())
-            return await self.read_back()
+            with suppress(asyncio.CancelledError):  # stopped again: what there is comes back
+                return await self.read_back()
+            forgive_interrupt()
+            return self.results
         finally:
             if opened_here:
                 await self.close()
