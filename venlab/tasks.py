@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 __all__ = ["awake", "for_each", "forgive_interrupt", "in_any_case", "run_blocking"]
@@ -56,7 +57,8 @@ async def awake(remedy: Callable[[], str] = lambda: "") -> AsyncIterator[None]:
 
     heart = asyncio.create_task(beat(), context=contextvars.Context())
     try:
-        yield
+        with _pressed_often():
+            yield
     except asyncio.CancelledError as error:
         if said := remedy():
             line = f"interrupted; {said}"
@@ -159,6 +161,31 @@ def _in_thread(job: _Job[T]) -> T:
     while not wait([done], WAKE_S).done:
         pass  # in short waits: on Windows no signal ends a long one
     return done.result()
+
+
+@contextmanager
+def _pressed_often() -> Iterator[None]:
+    """Let Ctrl-C cancel the main task of `asyncio.run` and do no more, however often it comes.
+
+    At the second press Python raises between any two instructions, those of the loop too: a task
+    whose wake-up is lost by that is never woken, and `asyncio.run` waits for it without an end.
+    """
+    main, runs = asyncio.current_task(), signal.getsignal(signal.SIGINT)
+    if not main or not isinstance(runs, partial) or runs.keywords.get("main_task") != main:
+        yield  # a kernel's, a script's of its own, or a task beside the main one
+        return
+    wake = asyncio.get_running_loop().call_soon_threadsafe
+    runner = getattr(runs.func, "__self__", None)
+
+    def press() -> None:
+        if not getattr(runner, "_interrupt_count", 1):
+            runs(signal.SIGINT, None)  # Python is told of the first
+            return
+        main.cancel()
+        wake(lambda: None)  # the loop may wait for something else
+
+    with _on_interrupt(press):
+        yield
 
 
 @contextmanager
