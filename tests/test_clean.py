@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import venlab as vl
+from tests.elsewhere import credentials
 from venlab.clean import cleaner
 from venlab.cli import main
 from venlab.client import Client
@@ -25,16 +25,7 @@ from venlab.transport import HttpxTransport
 from venlab.wire import dialect
 
 STANDARD = [name for name in DIALECTS if name != "flat"]
-
-
-@pytest.fixture
-async def vtn(tmp_path: Path) -> AsyncIterator[EmbeddedVtn]:
-    """A VTN that is there before the lab, as somebody else's would be."""
-    (tmp_path / "vtn").mkdir()
-    there = EmbeddedVtn(tmp_path / "vtn")
-    await there.start()
-    yield there
-    await there.stop()
+TOWNS = ("aabenraa", "aars", "ribe")
 
 
 @pytest.fixture(autouse=True)
@@ -44,20 +35,12 @@ def secrets(vtn: EmbeddedVtn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VENLAB_CLIENT_SECRET", raising=False)
 
 
-def credentials(folder: Path, vtn: EmbeddedVtn) -> str:
-    """A table of each VEN's credential; our VTN takes any client with the fleet's secret."""
-    rows = [f"{town},{town},{vtn.credential.reveal()}" for town in ("aabenraa", "aars", "ribe")]
-    path = folder / "credentials.csv"
-    path.write_text("\n".join(["town_id,client_id,client_secret", *rows]), encoding="utf-8")
-    return str(path)
-
-
 async def played(folder: Path, vtn: EmbeddedVtn, name: str, **more: object) -> Path:
     """A run of one VEN, two cycles."""
     chosen = {"vens": 1, "simulated_hours": 0.25, "dialect": name, "vtn_url": vtn.url_of(name)}
     if name != "flat":
         chosen |= {
-            "ven_credentials": credentials(folder.parent, vtn),
+            "ven_credentials": credentials(folder.parent, vtn, *TOWNS),
             "token_url": f"{vtn.url_of(name)}/auth/token",
         }
     async with vl.Lab(vl.params(**{**chosen, "out_dir": str(folder), **more})) as lab:
@@ -130,7 +113,7 @@ async def test_strangers_keep_what_is_theirs(
     operator = Client(HttpxTransport(vtn.url_of(name)), dialect(name), vtn.credential)
     await operator.find_address("venlab-reports", "theirs")
     run = await played(tmp_path / "run", vtn, name)
-    ven = await operator.find_ven("Aabenraa", "aabenraa")
+    ven = await operator.find_ven("Aabenraa", "client-0")
     assert ven
     await operator.register_resource(ven, Resource("", "theirs", ven.name))
     await operator.close()
@@ -157,7 +140,7 @@ async def test_interrupted_it_goes_on(vtn: EmbeddedVtn, name: str, tmp_path: Pat
             deleted += 1
             await inner(*what)  # type: ignore[arg-type] # whatever it is given
 
-        cleaning._client.delete = some  # type: ignore[method-assign, assignment]
+        cleaning._client.delete = some  # type: ignore[method-assign, assignment] # it ends early
         with pytest.raises(asyncio.CancelledError):
             await cleaning.delete(lambda _: None)
     async with cleaner(str(run), kept_settings(run)) as cleaning:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import venlab as vl
+from tests.elsewhere import credentials, elsewhere
 from tests.standard.recording import forwarding, recorded, served
 from venlab.config import DIALECTS
-from venlab.embedded import EmbeddedVtn
 from venlab.errors import AccessDenied, ConfigError, DataError
 from venlab.secret import Secret
 
@@ -61,27 +60,6 @@ async def test_a_batch_is_one_report_a_ven_and_cycle(tmp_path: Path, name: str) 
         with closing(sqlite3.connect(tmp_path / run / "run.sqlite")) as c:
             counts.append(c.execute("SELECT count(*), max(readings) FROM deliveries").fetchone())
     assert counts == [(8, 168), (12, 100)]
-
-
-@asynccontextmanager
-async def elsewhere(folder: Path) -> AsyncIterator[EmbeddedVtn]:
-    """A VTN that is not the lab's own."""
-    folder.mkdir()  # noqa: ASYNC240 - a moment
-    vtn = EmbeddedVtn(folder)
-    await vtn.start()
-    try:
-        yield vtn
-    finally:
-        await vtn.stop()
-
-
-def credentials(folder: Path, vtn: EmbeddedVtn, *towns: str) -> str:
-    """A table of each VEN's credential; our VTN takes any client with the fleet's secret."""
-    secret = vtn.credential.reveal()
-    rows = [f"{town},client-{n},{secret}" for n, town in enumerate(towns)]
-    path = folder / "credentials.csv"
-    path.write_text("\n".join(["town_id,client_id,client_secret", *rows]), encoding="utf-8")
-    return str(path)
 
 
 @pytest.mark.parametrize("name", STANDARD)

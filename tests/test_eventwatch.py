@@ -199,7 +199,7 @@ async def test_what_is_deleted_while_nobody_polls() -> None:
     ]
     board = Board([listed("a")])
     async with watching(board) as (client, watch):
-        watch.remember(rows, VENS)  # type: ignore[arg-type]
+        watch.remember(rows, VENS)  # type: ignore[arg-type] # as SQLite gives them
         await watch.poll(client, VENS, NOW)
         (gone,) = watch.take()
         assert (gone.id, gone.name, gone.version, gone.cancelled) == ("open", "for ever", 6, True)

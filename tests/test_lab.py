@@ -9,7 +9,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -612,16 +612,6 @@ async def test_a_server_that_is_no_vtn(tmp_path: Path) -> None:
     async with scripted(reply) as page:
         with pytest.raises(NotAVtn, match="vtn_url"):
             await Lab(quick(tmp_path, vtn_url=page.url)).open()
-
-
-@pytest.fixture
-async def vtn(tmp_path: Path) -> AsyncIterator[EmbeddedVtn]:
-    """A VTN that is there before the lab, as somebody else's would be."""
-    (tmp_path / "vtn").mkdir()
-    there = EmbeddedVtn(tmp_path / "vtn")
-    await there.start()
-    yield there
-    await there.stop()
 
 
 async def test_a_vtn_that_is_named(tmp_path: Path, vtn: EmbeddedVtn) -> None:

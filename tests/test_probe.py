@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -24,16 +24,6 @@ from venlab.wire import dialect
 
 STANDARD = [name for name in DIALECTS if name != "flat"]
 TABLES = ("vens", "resources", "programs", "events", "reports", "standard_reports", "objects")
-
-
-@pytest.fixture
-async def vtn(tmp_path: Path) -> AsyncIterator[EmbeddedVtn]:
-    """A VTN that is there before anybody asks, as somebody else's would be."""
-    (tmp_path / "vtn").mkdir()
-    there = EmbeddedVtn(tmp_path / "vtn")
-    await there.start()
-    yield there
-    await there.stop()
 
 
 class Watched(HttpxTransport):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import venlab as vl
+from tests.elsewhere import credentials, elsewhere
 from tests.standard.recording import forwarding, recorded, served
-from tests.test_dialects import credentials, elsewhere
 from tests.test_resume import broken_off
 from venlab.client import Client
 from venlab.config import DIALECTS
@@ -219,19 +219,24 @@ ROLLING = ReportDescriptor(
 SUMS = ReportDescriptor("USAGE", aggregate=True, num_intervals=4, repeat=-1)
 
 
-@pytest.mark.parametrize("asked", [ROLLING, SUMS])
-async def test_broken_off_within_a_report(tmp_path: Path, asked: ReportDescriptor) -> None:
-    """What waits for its report is counted as waiting; gone on with, the same reports are sent."""
-    untouched = await played(quick(tmp_path / "untouched"), asked)
-    lab = Lab(quick(tmp_path / "run"))
+async def broken_off_with(config: vl.LabConfig, asked: ReportDescriptor, at_step: int = 2) -> Lab:
+    """Play for an event that was there before, until a step."""
+    lab = Lab(config)
     register = lab.register
 
     async def with_event() -> None:
         await seeded(lab, asked)
         await register()
 
-    lab.register = with_event  # type: ignore[method-assign, assignment]
-    await broken_off(lab, at_step=3)
+    lab.register = with_event  # type: ignore[method-assign, assignment] # it registers after that
+    return await broken_off(lab, at_step)
+
+
+@pytest.mark.parametrize("asked", [ROLLING, SUMS])
+async def test_broken_off_within_a_report(tmp_path: Path, asked: ReportDescriptor) -> None:
+    """What waits for its report is counted as waiting; gone on with, the same reports are sent."""
+    untouched = await played(quick(tmp_path / "untouched"), asked)
+    lab = await broken_off_with(quick(tmp_path / "run"), asked, at_step=3)
     results = lab.results
     cycles = results.summary()["cycles"]
     assert 4 < cycles < CYCLES
@@ -256,15 +261,7 @@ def values(results: vl.Results) -> list[Any]:
 
 async def test_the_event_says_something_else_meanwhile(tmp_path: Path) -> None:
     """A run that goes on reports as it began."""
-    lab = Lab(quick(tmp_path / "run"))
-    register = lab.register
-
-    async def with_event() -> None:
-        await seeded(lab, SUMS)
-        await register()
-
-    lab.register = with_event  # type: ignore[method-assign, assignment]
-    await broken_off(lab)
+    lab = await broken_off_with(quick(tmp_path / "run"), SUMS)
     async with Lab.resume(lab.folder) as again:
         (event,) = [e for e in await again.client.events() if e.name == "asked"]
         other = Event(event.id, "asked", event.program_id, report_descriptors=(ROLLING,))

@@ -7,7 +7,6 @@ import json
 import math
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -382,16 +381,6 @@ async def test_an_event_that_goes_while_nobody_polls(tmp_path: Path) -> None:
     (_, came, _), (step, gone, cancelled) = year[["step", "version", "cancelled"]].to_numpy()
     assert (gone, bool(cancelled)) == (came + 1, True)
     assert step >= 1
-
-
-@pytest.fixture
-async def vtn(tmp_path: Path) -> AsyncIterator[EmbeddedVtn]:
-    """A VTN that is there before the lab, as somebody else's would be."""
-    (tmp_path / "vtn").mkdir()
-    there = EmbeddedVtn(tmp_path / "vtn")
-    await there.start()
-    yield there
-    await there.stop()
 
 
 async def test_a_secret_is_asked_for_and_kept_nowhere(

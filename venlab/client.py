@@ -132,7 +132,7 @@ class Client(Exchange):
             found = await self.find_ven(name, client_name)
             return found.id if found else None
 
-        registered = await self._found_or_made("register ven", find, call, name, speaker)
+        registered = await self._found_or_made(find, call, name, speaker)
         if registered.token:
             self._tokens.keep(registered.id, registered.token)
         return Ven(registered.id, name, client_name)
@@ -181,15 +181,14 @@ class Client(Exchange):
 
     async def _found_or_made(
         self,
-        purpose: str,
         find: Callable[[], Awaitable[str | None]],
         call: Call[Registered],
         ven: str,
         speaker: str,
     ) -> Registered:
-        """Look for what has the name; where there is none make it, unless somebody just did."""
+        """Look for the VEN of the name; where there is none make it, unless somebody just did."""
         if self.dialect.tells_id_of_same_name:
-            return await self._ask(purpose, call, ven, speaker)
+            return await self._ask("register ven", call, ven, speaker)
         if held := await find():
             return Registered(held, is_new=False)
         try:

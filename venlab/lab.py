@@ -75,7 +75,7 @@ class Lab:
             prefix=self.config.name_prefix,
             in_flight=self.config.in_flight,
             patience=self._patiently,
-            rated_kw=self.simulator.rated_kw(),
+            rated_kw=self.simulator.rated_kw,
         )
         self._opened = False
         self._player: Player | None = None

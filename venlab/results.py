@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN_FILE", "SUMMARY_KEYS", "Results"]
 
-# fmt: off
 AT_ONCE = 100_000  # rows in memory, while they are written
 REQUESTS = "SELECT * FROM requests ORDER BY at"
+# fmt: off
 SUMMARY_KEYS = (
     "run_id", "vens", "resources", "loads", "cycles", "measured", "acknowledged", "rejected",
     "waiting", "not_asked", "heard", "measured_kwh", "heard_kwh", "complete", "success_rate",

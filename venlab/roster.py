@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 
 import numpy as np
@@ -38,8 +38,13 @@ class Roster:
         Requests at the same time.
     patience : Patience, optional
         How often each registration is tried while the VTN does not answer.
-    rated_kw : array, shape (R,), optional
-        What each resource uses at most [kW].
+    rated_kw : callable, optional
+        Returns what each resource uses at most, shape (R,) [kW]; called when one is registered.
+
+    Attributes
+    ----------
+    names, client_names : list of str
+        What each VEN is called at the VTN, and what it calls itself, in the order of the fleet.
     """
 
     def __init__(
@@ -49,12 +54,11 @@ class Roster:
         prefix: str = "",
         in_flight: int = 8,
         patience: Patience | None = None,
-        rated_kw: NDArray[np.float32] | None = None,
+        rated_kw: Callable[[], NDArray[np.float32]] | None = None,
     ) -> None:
-        self._fleet = fleet
-        self._prefix = prefix
-        self._in_flight = in_flight
-        self._rated_kw = rated_kw
+        self._fleet, self._in_flight, self._rate = fleet, in_flight, rated_kw
+        self.client_names = [prefix + str(town) for town in fleet.town_id]
+        self.names = [prefix + str(name) for name in fleet.ven_name]
         self._patiently = patience or Patience(
             1, Clock(1.0), Backoff(0.1, 1.0, np.random.default_rng())
         )
@@ -149,15 +153,9 @@ class Roster:
         await self._enrol(client, behind[self.approved[behind]].tolist())
         self.vens[v] = ven
 
-    @property
-    def client_names(self) -> list[str]:
-        """What each VEN calls itself, in the order of the fleet."""
-        return [self._prefix + str(town) for town in self._fleet.town_id]
-
-    @property
-    def names(self) -> list[str]:
-        """What each VEN is called at the VTN, in the order of the fleet."""
-        return [self._prefix + str(name) for name in self._fleet.ven_name]
+    @cached_property
+    def _rated_kw(self) -> NDArray[np.float32] | None:
+        return self._rate() if self._rate else None
 
     async def _register_ven(self, client: Client, v: int) -> Ven:
         name = self.names[v]

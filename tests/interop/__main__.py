@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.interop.environments import PEERS, CannotMakeError, python_of
+from tests.interop.environments import PEERS, CannotMakeError, made, python_of
 from tests.interop.table import PLAYED, expected, table
 from tests.interop.world import Outcome, World, play, running
 
@@ -42,16 +42,6 @@ def main() -> int:
                 print(f"\n{package} {version}, {title} that the document does not allow:")
                 print("\n".join(f"- {each}" for each in dict.fromkeys(words)))
     return int(bool(surprises))
-
-
-def made(name: str) -> int:
-    """Make one environment and say so."""
-    try:
-        print(f"{PEERS[name].pinned}: {python_of(PEERS[name], make=True)}", flush=True)
-    except CannotMakeError as error:
-        print(f"{name}: cannot be made: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def played(package: str, version: str) -> Outcome | str:

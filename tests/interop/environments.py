@@ -89,6 +89,16 @@ def python_of(peer: Peer, *, make: bool) -> Path:
     return python
 
 
+def made(name: str) -> int:
+    """Make one environment and say so."""
+    try:
+        print(f"{PEERS[name].pinned}: {python_of(PEERS[name], make=True)}", flush=True)
+    except CannotMakeError as error:
+        print(f"{name}: cannot be made: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def _interpreter(oldest: tuple[int, int]) -> str:
     """Return a Python that is new enough: this one, one on the path, or one of pyenv's."""
     if sys.version_info >= oldest:
@@ -111,3 +121,7 @@ def _run(*command: str) -> None:
     except subprocess.CalledProcessError as error:
         words = error.stderr.decode("utf-8", "replace").strip()[-300:]
         raise CannotMakeError(f"it failed: {words}") from None
+
+
+if __name__ == "__main__":  # with nothing but Python, before anything is installed
+    sys.exit(max(map(made, PEERS)))

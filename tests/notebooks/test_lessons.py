@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.test_dialects import credentials, elsewhere
+from tests.elsewhere import credentials, elsewhere
 from venlab.errors import RunError
 from venlab.faults import Faults
 from venlab.notebooks import open_notebook

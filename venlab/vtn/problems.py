@@ -6,7 +6,6 @@ import sqlite3
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -33,9 +32,3 @@ async def problem(_request: Any, error: Any) -> JSONResponse:
     content: Any = detail if isinstance(detail, dict) else {"detail": str(detail)[:LONGEST]}
     title = HTTPStatus(status).phrase
     return JSONResponse({"title": title, "status": status, **content}, status, headers)
-
-
-def add_problems(app: FastAPI) -> None:
-    """Word an application's refusals as problems."""
-    for kind in (HTTPException, RequestValidationError, Unfit, sqlite3.Error):
-        app.add_exception_handler(kind, problem)

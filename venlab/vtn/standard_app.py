@@ -9,11 +9,11 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi_offline import FastAPIOffline
 
-from venlab.vtn.checks import JSON, Access
+from venlab.vtn.checks import JSON, Access, add_handlers
 from venlab.vtn.described import described
 from venlab.vtn.kinds import KINDS, Kind
 from venlab.vtn.privacy import View
-from venlab.vtn.problems import add_problems
+from venlab.vtn.problems import Unfit, problem
 from venlab.vtn.standard import Answer, Standard
 from venlab.vtn.store import Row
 from venlab.vtn.tokens import TOKEN_PATH, token_routes
@@ -50,7 +50,8 @@ def create_standard(
             )
     if version.private:
         _notifiers(app, standard)
-    add_problems(app)
+    add_handlers(app, problem)
+    app.add_exception_handler(Unfit, problem)
     return app
 
 
