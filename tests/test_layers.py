@@ -22,7 +22,7 @@ LAYERS = """
     config
     reportplan
     wire profiles timeline track tables
-    fleet response prices transport fasttransport retry pace paging
+    fleet thermal deferral response prices transport fasttransport retry pace paging
     simulator auth credentials exchange client report runfile made outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume outside
     reporting
