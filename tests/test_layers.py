@@ -22,7 +22,8 @@ LAYERS = """
     config
     reportplan
     wire profiles timeline track tables
-    fleet thermal deferral response prices transport fasttransport retry pace paging
+    fleet thermal deferral response prices
+    flexibility transport fasttransport retry pace paging
     simulator auth credentials exchange client report runfile made outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume outside
     reporting
