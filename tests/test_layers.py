@@ -22,8 +22,9 @@ LAYERS = """
     config
     reportplan
     wire profiles timeline track tables
-    fleet thermal deferral response prices
+    fleet thermal deferral prices
     flexibility transport fasttransport retry pace paging
+    response
     simulator auth credentials exchange client report runfile made outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume outside
     reporting
