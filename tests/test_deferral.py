@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from venlab.deferral import Deferral
 
+ONE = np.array([0])
+
 
 def played(
     deferral: Deferral, off_kw: list[float], *, most_kw: float = 99.0, step_h: float = 0.5
 ) -> list[float]:
     """Return the power of each step of a load that takes 2 kW."""
     return [
-        float(deferral.step(np.full(1, 2.0), np.array([off]), np.full(1, most_kw), step_h)[0])
+        float(deferral.step(ONE, np.full(1, 2.0), np.array([off]), np.full(1, most_kw), step_h)[0])
         for off in off_kw
     ]
 
@@ -62,7 +64,7 @@ def test_no_energy_is_lost(
     for undisturbed, share in steps:
         given_kw = np.array([undisturbed, 1.7])
         off_kw = np.array([share * undisturbed, 0.0])
-        power_kw = deferral.step(given_kw, off_kw, np.full(2, 6.0), step_h)
+        power_kw = deferral.step(np.arange(2), given_kw, off_kw, np.full(2, 6.0), step_h)
         balance += (undisturbed - power_kw[0]) * step_h
         assert deferral.pending_kwh[0] == pytest.approx(balance, abs=1e-6)
         assert -1e-9 <= power_kw[0] <= max(6.0, undisturbed) + 1e-9

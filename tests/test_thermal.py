@@ -13,6 +13,7 @@ from venlab.thermal import Drift
 
 NO_RATING = 1e9
 MINUTE = 1 / 60
+ONE = np.array([0])
 # τ [h], Θ [K] of the house and the restaurant that the known answers are about
 HOUSE, RESTAURANT = (68.0, 13.9), (8.0, 13.3)
 
@@ -34,7 +35,7 @@ def played(
     """Return the power of each step while so much is to be off."""
     return np.array(
         [
-            drift.step(np.ones(1), np.full(1, off_kw), np.full(1, most_kw), step_h)[0]
+            drift.step(ONE, np.ones(1), np.full(1, off_kw), np.full(1, most_kw), step_h)[0]
             for _ in range(round(hours / step_h))
         ]
     )
@@ -137,7 +138,7 @@ def test_whatever_is_asked_for(
     for undisturbed, share in steps:
         given_kw = np.array([undisturbed])
         still = drift.deviation_k[0] == 0 and share * undisturbed == 0
-        power_kw = drift.step(given_kw, share * given_kw, np.array([4.0]), step_h)
+        power_kw = drift.step(ONE, given_kw, share * given_kw, np.array([4.0]), step_h)
         assert 0 <= power_kw[0] <= max(4.0, undisturbed)
         assert drift.deviation_k[0] <= band_k + 1e-6
         assert not still or (power_kw == given_kw).all()
@@ -148,6 +149,6 @@ def test_each_load_for_itself() -> None:
     """Of three loads one is called: the others keep their power to the bit."""
     drift = Drift(*(np.full(3, v) for v in (8.0, 13.3, 1.0, 2.0, 2.0)))
     given_kw = np.array([1.1, 0.3, 0.7])
-    power_kw = drift.step(given_kw, np.array([0.0, 0.3, 0.0]), np.full(3, 2.0), 0.25)
+    power_kw = drift.step(np.arange(3), given_kw, np.array([0.0, 0.3, 0.0]), np.full(3, 2.0), 0.25)
     assert power_kw.tolist() == [1.1, 0.0, 0.7]
     assert drift.deviation_k[[0, 2]].tolist() == [0.0, 0.0]

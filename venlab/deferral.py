@@ -9,6 +9,8 @@ __all__ = ["Deferral"]
 
 Floats = NDArray[np.float64]
 
+ROUNDING_KWH, ROUNDING_H = 1e-9, 1e-9
+
 
 class Deferral:
     """Energy that an event put off, until it is used.
@@ -33,8 +35,8 @@ class Deferral:
 
     >>> wash = Deferral(np.array([6.0]))
     >>> put_off_kw = [1.0, 1.0, 0.0, 0.0, 0.0]
-    >>> kw, most_kw = np.full(1, 2.0), np.full(1, 9.0)
-    >>> [wash.step(kw, np.full(1, off), most_kw, hours=0.5).item() for off in put_off_kw]
+    >>> one, kw, most_kw = np.array([0]), np.full(1, 2.0), np.full(1, 9.0)
+    >>> [wash.step(one, kw, np.full(1, off), most_kw, 0.5).item() for off in put_off_kw]
     [1.0, 1.0, 3.0, 3.0, 2.0]
     """
 
@@ -46,51 +48,43 @@ class Deferral:
         self._runs_kw = np.zeros(len(longest_h))  # 0: it waits
 
     def step(
-        self, undisturbed_kw: Floats, put_off_kw: Floats, most_kw: Floats, hours: float
+        self,
+        who: NDArray[np.intp],
+        undisturbed_kw: Floats,
+        put_off_kw: Floats,
+        most_kw: Floats,
+        hours: float,
     ) -> Floats:
-        """Return the power of a step [kW]; what it leaves out is pending.
+        """Return the power of some loads over a step [kW]; what it leaves out is pending.
+
+        A load that nothing is put off from and that has nothing pending may be left out.
 
         Parameters
         ----------
-        undisturbed_kw : array, shape (N,) [kW]
+        who : int array, shape (M,)
+            Which of the N loads the other arrays are about.
+        undisturbed_kw : array, shape (M,) [kW]
             Power over the step without an event.
-        put_off_kw : array, shape (N,) [kW]
+        put_off_kw : array, shape (M,) [kW]
             How much of it an event wants to be later; 0 where there is none.
-        most_kw : array, shape (N,) [kW]
+        most_kw : array, shape (M,) [kW]
             What the load may take at most.
         hours : float
             Length of the step [h].
         """
-        power_kw = undisturbed_kw.copy()
-        who = np.flatnonzero((put_off_kw > 0) | (self.pending_kwh > 0))
-        if len(who):
-            waited = self._waits_h[who] >= self._longest_h[who] - 1e-9
-            wants = (put_off_kw[who] > 0) & ~waited & (self._runs_kw[who] == 0)
-            power_kw[who] += np.where(
-                wants,
-                -put_off_kw[who],
-                self._used(who, undisturbed_kw[who], most_kw[who], hours),
-            )
-            self._count(who, wants, (undisturbed_kw - power_kw)[who] * hours, hours)
-        return power_kw
-
-    def _used(
-        self, who: NDArray[np.intp], undisturbed_kw: Floats, most_kw: Floats, hours: float
-    ) -> Floats:
-        begins = (self._runs_kw[who] == 0) & (self.pending_kwh[who] > 0)
-        over_h = np.maximum(self._put_off_h[who], hours)
-        self._runs_kw[who] = np.where(begins, self.pending_kwh[who] / over_h, self._runs_kw[who])
+        pending, runs_kw = self.pending_kwh[who], self._runs_kw[who]
+        can_wait = self._waits_h[who] < self._longest_h[who] - ROUNDING_H
+        waits = (put_off_kw > 0) & can_wait & (runs_kw == 0)
+        begins_kw = pending / np.maximum(self._put_off_h[who], hours)
+        runs_kw = np.where(waits, 0.0, np.where(runs_kw > 0, runs_kw, begins_kw))
         room_kw = np.maximum(most_kw - undisturbed_kw, 0.0)
-        pending_kw = self.pending_kwh[who] / hours
-        return np.minimum(np.minimum(self._runs_kw[who], pending_kw), room_kw)
-
-    def _count(
-        self, who: NDArray[np.intp], wants: NDArray[np.bool_], off_kwh: Floats, hours: float
-    ) -> None:
-        pending = self.pending_kwh[who] + off_kwh
-        pending = np.where(pending < 1e-9, 0.0, pending)
-        is_done = pending == 0
+        used_kw = np.minimum(np.minimum(runs_kw, pending / hours), room_kw)
+        more_kw = np.where(waits, -put_off_kw, used_kw)
+        pending = pending - more_kw * hours
+        pending[pending < ROUNDING_KWH] = 0.0
+        left = pending > 0
         self.pending_kwh[who] = pending
-        self._runs_kw[who] = np.where(wants | is_done, 0.0, self._runs_kw[who])
-        self._put_off_h[who] = np.where(is_done, 0.0, self._put_off_h[who] + hours * wants)
-        self._waits_h[who] = np.where(is_done, 0.0, self._waits_h[who] + hours)
+        self._runs_kw[who] = runs_kw * left
+        self._put_off_h[who] = (self._put_off_h[who] + hours * waits) * left
+        self._waits_h[who] = (self._waits_h[who] + hours) * left
+        return np.asarray(undisturbed_kw + more_kw)

@@ -38,32 +38,33 @@ class Response:
 
     def __init__(self, flexible: Flexibility) -> None:
         self._flexible = flexible
-        self._drifts = np.flatnonzero((flexible.thermal_frac > 0) & (flexible.reference_kw > 0))
-        self._defers = np.flatnonzero(flexible.deferrable_frac > 0)
-        at = self._drifts
+        self._drifts = (flexible.thermal_frac > 0) & (flexible.reference_kw > 0)
+        # Where there is no thermal part, no time passes: any number but 0 will do.
         self._drift = Drift(
-            flexible.time_constant_h[at],
-            flexible.full_off_drift_k[at],
-            flexible.reference_kw[at],
-            flexible.comfort_band_k[at],
-            flexible.recovery_h[at],
+            flexible.time_constant_h,
+            flexible.full_off_drift_k,
+            np.where(self._drifts, flexible.reference_kw, 1.0),
+            flexible.comfort_band_k,
+            flexible.recovery_h,
         )
-        self._deferral = Deferral(flexible.max_delay_h[self._defers])
+        self._defers = flexible.deferrable_frac > 0
+        self._deferral = Deferral(flexible.max_delay_h)
         parts = flexible.thermal_frac, flexible.deferrable_frac, flexible.sheddable_frac
         whole = np.maximum(sum(parts), 1e-12)
         self._thermal_cut, self._deferrable_cut, self._sheddable_cut = (p / whole for p in parts)
-        # Heat that comes by pipe, or a kind of load that the building has not: nothing to drift.
-        self._thermal_cut[flexible.reference_kw <= 0] = 0.0
+        # Heat that comes by pipe, or a load that the building does not have: nothing to drift.
+        self._thermal_cut[~self._drifts] = 0.0
+        self._owes = np.zeros(len(whole), bool)
 
     @property
     def deviation_k(self) -> Floats:
         """How far each load's temperature has drifted, shape (N,) [K]; 0 where it keeps none."""
-        return self._whole(self._drifts, self._drift.deviation_k)
+        return self._drift.deviation_k
 
     @property
     def pending_kwh(self) -> Floats:
         """What each load has put off and not used yet, shape (N,) [kWh]."""
-        return self._whole(self._defers, self._deferral.pending_kwh)
+        return self._deferral.pending_kwh
 
     def step(
         self, undisturbed_kw: NDArray[np.float32], cut_frac: Floats, *, hours: float
@@ -82,38 +83,30 @@ class Response:
         Returns
         -------
         float32 array, shape (N,) [kW]
-            A new array.
+            The array that was given, where nothing is asked of any load and none owes anything.
         """
-        power_kw = undisturbed_kw.astype(np.float64)
-        off_kw = cut_frac * power_kw
-        changed_kw = -off_kw * self._sheddable_cut
-        changed_kw[self._drifts] += self._of_drifts(power_kw, off_kw, changed_kw, hours)
-        changed_kw[self._defers] += self._of_deferrals(power_kw, off_kw, changed_kw, hours)
-        touched = np.flatnonzero(changed_kw)
+        who = np.flatnonzero((cut_frac > 0) | self._owes)
+        if not len(who):
+            return undisturbed_kw
+        power_kw = undisturbed_kw[who].astype(np.float64)
+        off_kw = cut_frac[who] * power_kw
+        changed_kw = -off_kw * self._sheddable_cut[who]
+        for part, step, frac, cut in (
+            (self._drifts, self._drift.step, self._flexible.thermal_frac, self._thermal_cut),
+            (
+                self._defers,
+                self._deferral.step,
+                self._flexible.deferrable_frac,
+                self._deferrable_cut,
+            ),
+        ):
+            here = np.flatnonzero(part[who])
+            at = who[here]
+            part_kw = frac[at] * power_kw[here]
+            beside_kw = power_kw[here] - part_kw + changed_kw[here]
+            most_kw = self._flexible.rated_kw[at] - beside_kw
+            changed_kw[here] += step(at, part_kw, off_kw[here] * cut[at], most_kw, hours) - part_kw
+        self._owes[who] = (self.deviation_k[who] != 0) | (self.pending_kwh[who] > 0)
         answer = undisturbed_kw.copy()
-        answer[touched] = np.maximum(power_kw[touched] + changed_kw[touched], 0.0)
+        answer[who] = np.maximum(power_kw + changed_kw, 0.0)
         return answer
-
-    def _of_drifts(
-        self, power_kw: Floats, off_kw: Floats, changed_kw: Floats, hours: float
-    ) -> Floats:
-        at, share = self._drifts, self._flexible.thermal_frac[self._drifts]
-        part_kw = share * power_kw[at]
-        beside_kw = power_kw[at] - part_kw + changed_kw[at]
-        most_kw = self._flexible.rated_kw[at] - beside_kw
-        return self._drift.step(part_kw, (off_kw * self._thermal_cut)[at], most_kw, hours) - part_kw
-
-    def _of_deferrals(
-        self, power_kw: Floats, off_kw: Floats, changed_kw: Floats, hours: float
-    ) -> Floats:
-        at, share = self._defers, self._flexible.deferrable_frac[self._defers]
-        part_kw = share * power_kw[at]
-        beside_kw = power_kw[at] - part_kw + changed_kw[at]
-        most_kw = self._flexible.rated_kw[at] - beside_kw
-        put_off_kw = (off_kw * self._deferrable_cut)[at]
-        return self._deferral.step(part_kw, put_off_kw, most_kw, hours) - part_kw
-
-    def _whole(self, at: NDArray[np.intp], values: Floats) -> Floats:
-        whole = np.zeros(len(self._flexible.rated_kw))
-        whole[at] = values
-        return whole

@@ -9,6 +9,8 @@ __all__ = ["Drift"]
 
 Floats = NDArray[np.float64]
 
+ROUNDING_K = 1e-9  # what is left of a way back that is over
+
 
 class Drift:
     """How far each load's temperature is from where it would be undisturbed.
@@ -45,9 +47,9 @@ class Drift:
     A restaurant's heating, 60 % off for two hours (Θ 13.3 K, τ 8 h):
 
     >>> one = [np.array([value]) for value in (8.0, 13.3, 1.0, 2.0, 2.0)]
-    >>> drift = Drift(*one)
+    >>> drift, all_of_them = Drift(*one), np.array([0])
     >>> for _ in range(8):
-    ...     power_kw = drift.step(np.ones(1), np.full(1, 0.6), np.full(1, 1.1), 0.25)
+    ...     power_kw = drift.step(all_of_them, np.ones(1), np.full(1, 0.6), np.full(1, 1.1), 0.25)
     >>> round(float(drift.deviation_k[0]), 2), round(float(power_kw[0]), 3)
     (1.77, 0.4)
     """
@@ -64,67 +66,53 @@ class Drift:
         self._band_k, self._recovery_h = band_k, recovery_h
         self.deviation_k = np.zeros(len(band_k))
         self._left_h = np.zeros(len(band_k))  # of the way back
+        self._hours, self._keeps = 0.0, np.empty(0)
 
     def step(
-        self, undisturbed_kw: Floats, withheld_kw: Floats, most_kw: Floats, hours: float
-    ) -> Floats:
-        """Return the power of a step [kW], and let the temperature drift.
-
-        Parameters
-        ----------
-        undisturbed_kw : array, shape (N,) [kW]
-            P₀ over the step.
-        withheld_kw : array, shape (N,) [kW]
-            How much of it an event wants to be off; 0 where there is none.
-        most_kw : array, shape (N,) [kW]
-            What the load may take at most.
-        hours : float
-            Length of the step [h].
-        """
-        power_kw = undisturbed_kw.copy()
-        who = np.flatnonzero((withheld_kw > 0) | (self.deviation_k != 0))
-        if len(who):
-            called = withheld_kw[who] > 0
-            aim_k = np.where(
-                called,
-                self._drifted(who, withheld_kw[who], hours),
-                self._on_the_way_back(who, hours),
-            )
-            aim_k = np.minimum(aim_k, np.maximum(self._band_k[who], 0.0))
-            power_kw[who] = self._power(who, undisturbed_kw[who], aim_k, most_kw[who], hours)
-            off_kw = undisturbed_kw[who] - power_kw[who]
-            reached_k = self._drifted(who, off_kw, hours)
-            # What rounding leaves of a way that is over is no drift.
-            there = (aim_k == 0) & (np.abs(reached_k) < 1e-9)
-            self.deviation_k[who] = np.where(there, 0.0, reached_k)
-            left_h = np.maximum(self._left_h[who] - hours, 0.0)
-            self._left_h[who] = np.where(called, self._recovery_h[who], left_h)
-        return power_kw
-
-    def _keeps(self, who: NDArray[np.intp], hours: float) -> Floats:
-        """Return what is left of a deviation after a step that is undisturbed."""
-        return np.asarray(np.exp(-hours / self._tau_h[who]))
-
-    def _drifted(self, who: NDArray[np.intp], off_kw: Floats, hours: float) -> Floats:
-        keeps = self._keeps(who, hours)
-        return np.asarray(self.deviation_k[who] * keeps + off_kw / self._per_k[who] * (1 - keeps))
-
-    def _on_the_way_back(self, who: NDArray[np.intp], hours: float) -> Floats:
-        left_h = self._left_h[who]
-        share = np.maximum(left_h - hours, 0.0) / np.maximum(left_h, hours)
-        return np.asarray(self.deviation_k[who] * share)
-
-    def _power(
         self,
         who: NDArray[np.intp],
         undisturbed_kw: Floats,
-        aim_k: Floats,
+        withheld_kw: Floats,
         most_kw: Floats,
         hours: float,
     ) -> Floats:
-        """Return the power that leads to a deviation at the step's end, as far as it is allowed."""
-        keeps = self._keeps(who, hours)
-        off_kw = (aim_k - self.deviation_k[who] * keeps) / (1 - keeps) * self._per_k[who]
-        # A profile may be above the rating by its noise; an event makes it no worse.
-        most = np.maximum(most_kw, undisturbed_kw)
-        return np.clip(undisturbed_kw - off_kw, 0.0, most)
+        """Return the power of some loads over a step [kW], and let their temperature drift.
+
+        Nothing drifts in a load that nothing is withheld from and that has not drifted: it may be
+        left out, and its power is the undisturbed one to the bit.
+
+        Parameters
+        ----------
+        who : int array, shape (M,)
+            Which of the N loads the other arrays are about.
+        undisturbed_kw : array, shape (M,) [kW]
+            P₀ over the step.
+        withheld_kw : array, shape (M,) [kW]
+            How much of it an event wants to be off; 0 where there is none.
+        most_kw : array, shape (M,) [kW]
+            What the load may take at most. A profile may be above it by its noise; an event makes
+            that no worse.
+        hours : float
+            Length of the step [h].
+        """
+        if hours != self._hours:  # what a step without an event leaves of a deviation
+            self._hours, self._keeps = hours, np.exp(-hours / self._tau_h)
+        keeps, per_k, begin_k = self._keeps[who], self._per_k[who], self.deviation_k[who]
+        called, left_h = withheld_kw > 0, self._left_h[who]
+        rest_h = np.maximum(left_h - hours, 0.0)
+        back_k = begin_k * rest_h / np.maximum(left_h, hours)
+        gain = (1 - keeps) / per_k  # K a kW that is off over the step
+        aim_k = np.where(called, begin_k * keeps + withheld_kw * gain, back_k)
+        aim_k = np.minimum(aim_k, self._band_k[who])
+        wanted_kw = undisturbed_kw - (aim_k - begin_k * keeps) / gain
+        still = (begin_k == 0) & ~called
+        power_kw = np.where(
+            still,
+            undisturbed_kw,
+            np.clip(wanted_kw, 0.0, np.maximum(most_kw, undisturbed_kw)),
+        )
+        end_k = begin_k * keeps + (undisturbed_kw - power_kw) * gain
+        end_k[(aim_k == 0) & (np.abs(end_k) < ROUNDING_K)] = 0.0
+        self.deviation_k[who] = end_k
+        self._left_h[who] = np.where(called, self._recovery_h[who], rest_h)
+        return power_kw
