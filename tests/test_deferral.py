@@ -9,17 +9,26 @@ from hypothesis import strategies as st
 
 from venlab.deferral import Deferral
 
-ONE = np.array([0])
+
+def step(
+    deferral: Deferral,
+    usual_kw: np.ndarray,
+    off_kw: np.ndarray,
+    most_kw: np.ndarray,
+    step_h: float,
+) -> np.ndarray:
+    """Let each load take what it wants for a step, and return that."""
+    power_kw = deferral.wants(usual_kw, off_kw, np.maximum(most_kw - usual_kw, 0.0), step_h)
+    deferral.take(power_kw - usual_kw, step_h)
+    return power_kw
 
 
 def played(
     deferral: Deferral, off_kw: list[float], *, most_kw: float = 99.0, step_h: float = 0.5
 ) -> list[float]:
     """Return the power of each step of a load that takes 2 kW."""
-    return [
-        float(deferral.step(ONE, np.full(1, 2.0), np.array([off]), np.full(1, most_kw), step_h)[0])
-        for off in off_kw
-    ]
+    usual_kw, limit_kw = np.full(1, 2.0), np.full(1, most_kw)
+    return [step(deferral, usual_kw, np.array([o]), limit_kw, step_h).item() for o in off_kw]
 
 
 def test_it_moves_whole() -> None:
@@ -64,7 +73,7 @@ def test_no_energy_is_lost(
     for undisturbed, share in steps:
         given_kw = np.array([undisturbed, 1.7])
         off_kw = np.array([share * undisturbed, 0.0])
-        power_kw = deferral.step(np.arange(2), given_kw, off_kw, np.full(2, 6.0), step_h)
+        power_kw = step(deferral, given_kw, off_kw, np.full(2, 6.0), step_h)
         balance += (undisturbed - power_kw[0]) * step_h
         assert deferral.pending_kwh[0] == pytest.approx(balance, abs=1e-6)
         assert -1e-9 <= power_kw[0] <= max(6.0, undisturbed) + 1e-9

@@ -23,9 +23,12 @@ LAYERS = """
     reportplan
     wire profiles timeline track tables
     fleet thermal deferral prices
-    flexibility transport fasttransport retry pace paging
+    flexibility names transport fasttransport retry pace paging
+    loadpart opting
     response
-    simulator auth credentials exchange client report runfile made outbox latency circuit sender vtn
+    orders
+    simulator responder auth credentials exchange client report runfile made outbox
+    latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume outside
     reporting
     runreader results audit player opening link probe trial clean

@@ -13,7 +13,6 @@ from venlab.thermal import Drift
 
 NO_RATING = 1e9
 MINUTE = 1 / 60
-ONE = np.array([0])
 # τ [h], Θ [K] of the house and the restaurant that the known answers are about
 HOUSE, RESTAURANT = (68.0, 13.9), (8.0, 13.3)
 
@@ -22,6 +21,20 @@ def one(of: tuple[float, float], *, band_k: float = 100.0, recovery_h: float = 2
     """One load whose power without an event is the season's mean, 1 kW."""
     tau_h, theta_k = of
     return Drift(*(np.array([v]) for v in (tau_h, theta_k, 1.0, band_k, recovery_h)))
+
+
+def step(
+    drift: Drift,
+    usual_kw: np.ndarray,
+    off_kw: np.ndarray,
+    most_kw: np.ndarray,
+    step_h: float,
+) -> np.ndarray:
+    """Let each load take what it wants for a step, and return that."""
+    back, room_kw = np.flatnonzero(off_kw == 0), np.maximum(most_kw - usual_kw, 0.0)
+    power_kw = drift.wants(usual_kw, off_kw, room_kw, back, step_h)
+    drift.take(usual_kw - power_kw, back, step_h)
+    return power_kw
 
 
 def played(
@@ -33,12 +46,9 @@ def played(
     most_kw: float = NO_RATING,
 ) -> np.ndarray:
     """Return the power of each step while so much is to be off."""
-    return np.array(
-        [
-            drift.step(ONE, np.ones(1), np.full(1, off_kw), np.full(1, most_kw), step_h)[0]
-            for _ in range(round(hours / step_h))
-        ]
-    )
+    steps = round(hours / step_h)
+    one = np.ones(1), np.full(1, off_kw), np.full(1, most_kw)
+    return np.array([step(drift, *one, step_h)[0] for _ in range(steps)])
 
 
 @pytest.mark.parametrize(("of", "share", "kelvin"), [(HOUSE, 1.0, 0.40), (RESTAURANT, 0.6, 1.77)])
@@ -138,7 +148,7 @@ def test_whatever_is_asked_for(
     for undisturbed, share in steps:
         given_kw = np.array([undisturbed])
         still = drift.deviation_k[0] == 0 and share * undisturbed == 0
-        power_kw = drift.step(ONE, given_kw, share * given_kw, np.array([4.0]), step_h)
+        power_kw = step(drift, given_kw, share * given_kw, np.array([4.0]), step_h)
         assert 0 <= power_kw[0] <= max(4.0, undisturbed)
         assert drift.deviation_k[0] <= band_k + 1e-6
         assert not still or (power_kw == given_kw).all()
@@ -149,6 +159,7 @@ def test_each_load_for_itself() -> None:
     """Of three loads one is called: the others keep their power to the bit."""
     drift = Drift(*(np.full(3, v) for v in (8.0, 13.3, 1.0, 2.0, 2.0)))
     given_kw = np.array([1.1, 0.3, 0.7])
-    power_kw = drift.step(np.arange(3), given_kw, np.array([0.0, 0.3, 0.0]), np.full(3, 2.0), 0.25)
+    off_kw = np.array([0.0, 0.3, 0.0])
+    power_kw = step(drift, given_kw, off_kw, np.full(3, 2.0), 0.25)
     assert power_kw.tolist() == [1.1, 0.0, 0.7]
     assert drift.deviation_k[[0, 2]].tolist() == [0.0, 0.0]

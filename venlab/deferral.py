@@ -33,11 +33,16 @@ class Deferral:
     --------
     Half of 2 kW put off for an hour is 1 kWh more in the next one:
 
-    >>> wash = Deferral(np.array([6.0]))
-    >>> put_off_kw = [1.0, 1.0, 0.0, 0.0, 0.0]
-    >>> one, kw, most_kw = np.array([0]), np.full(1, 2.0), np.full(1, 9.0)
-    >>> [wash.step(one, kw, np.full(1, off), most_kw, 0.5).item() for off in put_off_kw]
-    [1.0, 1.0, 3.0, 3.0, 2.0]
+    >>> wash, usual_kw, room_kw = Deferral(np.array([6.0])), np.full(1, 2.0), np.full(1, 7.0)
+    >>> for put_off_kw in (1.0, 1.0, 0.0, 0.0, 0.0):
+    ...     power_kw = wash.wants(usual_kw, np.full(1, put_off_kw), room_kw, 0.5)
+    ...     wash.take(power_kw - usual_kw, 0.5)
+    ...     print(power_kw.item(), wash.pending_kwh.item())
+    1.0 0.5
+    1.0 1.0
+    3.0 0.5
+    3.0 0.0
+    2.0 0.0
     """
 
     def __init__(self, longest_h: Floats) -> None:
@@ -47,44 +52,53 @@ class Deferral:
         self._waits_h = np.zeros(len(longest_h))  # the first of it
         self._runs_kw = np.zeros(len(longest_h))  # 0: it waits
 
-    def step(
-        self,
-        who: NDArray[np.intp],
-        undisturbed_kw: Floats,
-        put_off_kw: Floats,
-        most_kw: Floats,
-        hours: float,
-    ) -> Floats:
-        """Return the power of some loads over a step [kW]; what it leaves out is pending.
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing is pending."""
+        return not self.pending_kwh.any()
 
-        A load that nothing is put off from and that has nothing pending may be left out.
+    def wants(
+        self, undisturbed_kw: Floats, put_off_kw: Floats, room_kw: Floats, hours: float
+    ) -> Floats:
+        """Return the power that each load wants to have over a step [kW].
 
         Parameters
         ----------
-        who : int array, shape (M,)
-            Which of the N loads the other arrays are about.
-        undisturbed_kw : array, shape (M,) [kW]
+        undisturbed_kw : array, shape (N,) [kW]
             Power over the step without an event.
-        put_off_kw : array, shape (M,) [kW]
+        put_off_kw : array, shape (N,) [kW]
             How much of it an event wants to be later; 0 where there is none.
-        most_kw : array, shape (M,) [kW]
-            What the load may take at most.
+        room_kw : array, shape (N,) [kW]
+            How much more than that the load may take, 0 or more.
         hours : float
             Length of the step [h].
         """
-        pending, runs_kw = self.pending_kwh[who], self._runs_kw[who]
-        can_wait = self._waits_h[who] < self._longest_h[who] - ROUNDING_H
-        waits = (put_off_kw > 0) & can_wait & (runs_kw == 0)
-        begins_kw = pending / np.maximum(self._put_off_h[who], hours)
-        runs_kw = np.where(waits, 0.0, np.where(runs_kw > 0, runs_kw, begins_kw))
-        room_kw = np.maximum(most_kw - undisturbed_kw, 0.0)
-        used_kw = np.minimum(np.minimum(runs_kw, pending / hours), room_kw)
-        more_kw = np.where(waits, -put_off_kw, used_kw)
-        pending = pending - more_kw * hours
-        pending[pending < ROUNDING_KWH] = 0.0
-        left = pending > 0
-        self.pending_kwh[who] = pending
-        self._runs_kw[who] = runs_kw * left
-        self._put_off_h[who] = (self._put_off_h[who] + hours * waits) * left
-        self._waits_h[who] = (self._waits_h[who] + hours) * left
-        return np.asarray(undisturbed_kw + more_kw)
+        can_wait = (self._waits_h < self._longest_h - ROUNDING_H) & (self._runs_kw == 0)
+        used_kw = np.minimum(np.minimum(self._begins_kw(hours), self.pending_kwh / hours), room_kw)
+        return undisturbed_kw + np.where((put_off_kw > 0) & can_wait, -put_off_kw, used_kw)
+
+    def take(self, more_kw: Floats, hours: float) -> None:
+        """Keep what became of a step.
+
+        Parameters
+        ----------
+        more_kw : array, shape (N,) [kW]
+            Power as it came to be, less the undisturbed one: below 0 where it was put off.
+        hours : float
+            Length of the step [h].
+        """
+        runs_kw = np.where(more_kw > 0, self._begins_kw(hours), 0.0)
+        self.pending_kwh -= more_kw * hours
+        self.pending_kwh[self.pending_kwh < ROUNDING_KWH] = 0.0
+        left = self.pending_kwh > 0
+        self._runs_kw = runs_kw * left
+        self._put_off_h = (self._put_off_h + hours * (more_kw < 0)) * left
+        self._waits_h = (self._waits_h + hours) * left
+
+    def _begins_kw(self, hours: float) -> Floats:
+        """Return at what power what is pending runs, or would if it began now."""
+        return np.where(
+            self._runs_kw > 0,
+            self._runs_kw,
+            self.pending_kwh / np.maximum(self._put_off_h, hours),
+        )

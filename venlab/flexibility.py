@@ -39,7 +39,8 @@ class Flexibility:
     level_frac : float64 array, shape (4, N)
         Share of its power that is cut at SIMPLE 0 to 3.
     comfort_band_k, full_off_drift_k, time_constant_h, recovery_h, max_delay_h, max_event_h, \
-response_delay_min, ramp_down_min, ramp_up_min, participation_frac, opt_out_frac : float64 arrays
+response_delay_min, ramp_down_min, ramp_up_min, min_on_min, min_off_min, participation_frac, \
+opt_out_frac : float64 arrays
         As ``data/flexibility_parameters_schema.csv`` explains them.
     reference_kw : float64 array [kW]
         Mean of the thermal part on winter workdays from 17 to 19; of cooling, on summer workdays
@@ -61,10 +62,17 @@ response_delay_min, ramp_down_min, ramp_up_min, participation_frac, opt_out_frac
     response_delay_min: Floats
     ramp_down_min: Floats
     ramp_up_min: Floats
+    min_on_min: Floats
+    min_off_min: Floats
     participation_frac: Floats
     opt_out_frac: Floats
     reference_kw: Floats
     rated_kw: Floats
+
+    @property
+    def flexible_frac(self) -> Floats:
+        """What share of a load's power can give way."""
+        return self.thermal_frac + self.deferrable_frac + self.sheddable_frac
 
     @classmethod
     def of(cls, fleet: Fleet, profiles: Profiles, table: str | Path | None = None) -> Flexibility:

@@ -16,7 +16,8 @@ from venlab.client import Client
 from venlab.clock import Clock
 from venlab.errors import Refused
 from venlab.fleet import Fleet
-from venlab.model import Program, Status, Target, Traits, Ven
+from venlab.model import Program, Status, Traits, Ven
+from venlab.names import targets_of_resource, targets_of_ven
 from venlab.retry import Backoff, Patience
 from venlab.tasks import for_each
 
@@ -56,7 +57,8 @@ class Roster:
         patience: Patience | None = None,
         rated_kw: Callable[[], NDArray[np.float32]] | None = None,
     ) -> None:
-        self._fleet, self._in_flight, self._rate = fleet, in_flight, rated_kw
+        self._fleet, self._prefix = fleet, prefix
+        self._in_flight, self._rate = in_flight, rated_kw
         self.client_names = [prefix + str(town) for town in fleet.town_id]
         self.names = [prefix + str(name) for name in fleet.ven_name]
         self._patiently = patience or Patience(
@@ -163,8 +165,7 @@ class Roster:
         log.info("Registering VEN: %s", name)
         fleet = self._fleet
         place = [round(float(degrees[v]), 5) for degrees in (fleet.longitude, fleet.latitude)]
-        names = Target(name, "VEN_NAME"), Target(str(fleet.price_area[v]), "SERVICE_AREA")
-        traits = Traits({"LOCATION": place}, names)
+        traits = Traits({"LOCATION": place}, targets_of_ven(fleet, v, self._prefix))
         return await self._patiently(lambda: client.register_ven(name, client_name, traits))
 
     async def _register_resource(
@@ -174,11 +175,10 @@ class Roster:
         if resource.name in held:
             self.resource_ids[r] = held[resource.name]
             return
-        names = Target(resource.name, "RESOURCE_NAME"), Target(resource.kind, "GROUP")
         rated = {}
         if self._rated_kw is not None:
             rated["MAX_POWER_CONSUMPTION"] = [math.ceil(10 * self._rated_kw[r]) / 10]
-        described = replace(resource, traits=Traits(rated, names))
+        described = replace(resource, traits=Traits(rated, targets_of_resource(self._fleet, r)))
         told = await self._patiently(lambda: client.register_resource(ven, described))
         self.resource_ids[r] = told.id
         if told.is_new:

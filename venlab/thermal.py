@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 __all__ = ["Drift"]
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
-ROUNDING_K = 1e-9  # what is left of a way back that is over
+ROUNDING = 1e-12  # of the comfort band: what is left of a way back that is over
 
 
 class Drift:
@@ -37,19 +38,15 @@ class Drift:
     recovery_h : array, shape (N,) [h]
         How long the straight line is.
 
-    Attributes
-    ----------
-    deviation_k : array, shape (N,) [K]
-        x at the end of the last step.
-
     Examples
     --------
     A restaurant's heating, 60 % off for two hours (Θ 13.3 K, τ 8 h):
 
-    >>> one = [np.array([value]) for value in (8.0, 13.3, 1.0, 2.0, 2.0)]
-    >>> drift, all_of_them = Drift(*one), np.array([0])
+    >>> drift = Drift(*(np.array([value]) for value in (8.0, 13.3, 1.0, 2.0, 2.0)))
+    >>> usual_kw, off_kw, nobody = np.ones(1), np.full(1, 0.6), np.empty(0, int)
     >>> for _ in range(8):
-    ...     power_kw = drift.step(all_of_them, np.ones(1), np.full(1, 0.6), np.full(1, 1.1), 0.25)
+    ...     power_kw = drift.wants(usual_kw, off_kw, np.full(1, 0.1), nobody, 0.25)
+    ...     drift.take(usual_kw - power_kw, nobody, 0.25)
     >>> round(float(drift.deviation_k[0]), 2), round(float(power_kw[0]), 3)
     (1.77, 0.4)
     """
@@ -62,57 +59,89 @@ class Drift:
         band_k: Floats,
         recovery_h: Floats,
     ) -> None:
-        self._tau_h, self._per_k = time_constant_h, reference_kw / full_off_k
+        self._tau_h, self._k_a_kw = time_constant_h, full_off_k / reference_kw
         self._band_k, self._recovery_h = band_k, recovery_h
-        self.deviation_k = np.zeros(len(band_k))
         self._left_h = np.zeros(len(band_k))  # of the way back
-        self._hours, self._keeps = 0.0, np.empty(0)
+        # The deviation, as the power that, off over a step, makes it: then a step is y = k y + off.
+        self._y_kw = np.zeros(len(band_k))
+        self._hours, self._keeps = 0.0, np.ones(len(band_k))
+        self._k_a_y, self._band_y = np.ones((2, len(band_k)))
 
-    def step(
+    @property
+    def deviation_k(self) -> Floats:
+        """How far each load has drifted at the end of the last step, shape (N,) [K]."""
+        return self._y_kw * self._k_a_y
+
+    @property
+    def at_band(self) -> NDArray[np.bool_]:
+        """Which loads have drifted as far as they may."""
+        return self.deviation_k >= self._band_k * (1 - ROUNDING)
+
+    @property
+    def is_still(self) -> bool:
+        """Whether nobody is anywhere but where he would be undisturbed."""
+        return not self._y_kw.any()
+
+    def wants(
         self,
-        who: NDArray[np.intp],
         undisturbed_kw: Floats,
         withheld_kw: Floats,
-        most_kw: Floats,
+        room_kw: Floats,
+        back: Indices,
         hours: float,
     ) -> Floats:
-        """Return the power of some loads over a step [kW], and let their temperature drift.
+        """Return the power that each load wants to have over a step [kW].
 
-        Nothing drifts in a load that nothing is withheld from and that has not drifted: it may be
-        left out, and its power is the undisturbed one to the bit.
+        Where nothing is withheld and nothing has drifted, the undisturbed one to the bit.
 
         Parameters
         ----------
-        who : int array, shape (M,)
-            Which of the N loads the other arrays are about.
-        undisturbed_kw : array, shape (M,) [kW]
+        undisturbed_kw : array, shape (N,) [kW]
             P₀ over the step.
-        withheld_kw : array, shape (M,) [kW]
-            How much of it an event wants to be off; 0 where there is none.
-        most_kw : array, shape (M,) [kW]
-            What the load may take at most. A profile may be above it by its noise; an event makes
-            that no worse.
+        withheld_kw : array, shape (N,) [kW]
+            How much of it an event wants to be off.
+        room_kw : array, shape (N,) [kW]
+            How much more than that the load may take, 0 or more. A profile may be above the rating
+            by its noise; an event makes that no worse.
+        back : int array
+            Those that nothing is withheld from: they are on their way back, or at rest.
         hours : float
             Length of the step [h].
         """
-        if hours != self._hours:  # what a step without an event leaves of a deviation
-            self._hours, self._keeps = hours, np.exp(-hours / self._tau_h)
-        keeps, per_k, begin_k = self._keeps[who], self._per_k[who], self.deviation_k[who]
-        called, left_h = withheld_kw > 0, self._left_h[who]
-        rest_h = np.maximum(left_h - hours, 0.0)
-        back_k = begin_k * rest_h / np.maximum(left_h, hours)
-        gain = (1 - keeps) / per_k  # K a kW that is off over the step
-        aim_k = np.where(called, begin_k * keeps + withheld_kw * gain, back_k)
-        aim_k = np.minimum(aim_k, self._band_k[who])
-        wanted_kw = undisturbed_kw - (aim_k - begin_k * keeps) / gain
-        still = (begin_k == 0) & ~called
-        power_kw = np.where(
-            still,
-            undisturbed_kw,
-            np.clip(wanted_kw, 0.0, np.maximum(most_kw, undisturbed_kw)),
-        )
-        end_k = begin_k * keeps + (undisturbed_kw - power_kw) * gain
-        end_k[(aim_k == 0) & (np.abs(end_k) < ROUNDING_K)] = 0.0
-        self.deviation_k[who] = end_k
-        self._left_h[who] = np.where(called, self._recovery_h[who], rest_h)
-        return power_kw
+        self._see(hours)
+        off_kw = np.minimum(withheld_kw, self._band_y - self._y_kw * self._keeps)
+        left_h = np.maximum(self._left_h[back], hours)
+        off_kw[back] = self._y_kw[back] * ((left_h - hours) / left_h - self._keeps[back])
+        np.minimum(off_kw, undisturbed_kw, out=off_kw)
+        np.maximum(off_kw, -room_kw, out=off_kw)
+        return undisturbed_kw - off_kw
+
+    def take(self, off_kw: Floats, back: Indices, hours: float) -> None:
+        """Let temperatures drift over a step.
+
+        Parameters
+        ----------
+        off_kw : array, shape (N,) [kW]
+            P₀ − P, as it came to be.
+        back : int array
+            Those that nothing was withheld from; of the others the way back begins anew.
+        hours : float
+            Length of the step [h].
+        """
+        self._see(hours)
+        self._y_kw *= self._keeps
+        self._y_kw += off_kw
+        left_h = np.maximum(self._left_h[back] - hours, 0.0)
+        self._left_h[:] = self._recovery_h
+        self._left_h[back] = left_h
+        home = back[(left_h == 0) & (np.abs(self._y_kw[back]) < ROUNDING * self._band_y[back])]
+        self._y_kw[home] = 0.0
+
+    def _see(self, hours: float) -> None:
+        """Know what a step of that length leaves of a deviation, and how many K a kW makes."""
+        if hours == self._hours:
+            return
+        deviation_k = self.deviation_k
+        self._hours, self._keeps = hours, np.exp(-hours / self._tau_h)
+        self._k_a_y = (1 - self._keeps) * self._k_a_kw
+        self._band_y, self._y_kw = self._band_k / self._k_a_y, deviation_k / self._k_a_y

@@ -12,7 +12,7 @@ from venlab.errors import DataError
 from venlab.model import Event, Program, Target
 from venlab.track import Active, Track
 
-__all__ = ["Timeline"]
+__all__ = ["Timeline", "rank"]
 
 Received = datetime | Mapping[str, datetime]
 
@@ -92,7 +92,7 @@ class Timeline:
         units = {program.id: program.units for program in programs}
         self._tracks = tuple(
             Track(event, _now(event, received), units.get(event.program_id, {}))
-            for event in sorted(_latest(events), key=lambda event: _rank(event, received))
+            for event in sorted(_latest(events), key=lambda event: rank(event, received))
             if event.signal and not event.cancelled
         )
         self._seed = seed
@@ -117,7 +117,7 @@ class Timeline:
         """
         who = [Target(name) if isinstance(name, str) else name for name in names]
         key = f"{self._seed}|{ven}"
-        seen = tuple(track.of(key) for track in self._tracks if track.is_for(who))
+        seen = tuple(track.of(key) for track in self._tracks if track.event.is_for(who))
         if seen not in self._parts:
             part = self._parts[seen] = copy(self)
             part._tracks = seen
@@ -175,8 +175,16 @@ def _now(event: Event, received: Received) -> datetime | None:
     return own or event.created
 
 
-def _rank(event: Event, received: Received) -> tuple[float, datetime, str, str]:
-    """Return what orders events, the one that wins last; names and ids decide when all is equal."""
+def rank(event: Event, received: Received) -> tuple[float, datetime, str, str]:
+    """Return what orders events, the one that wins last; names and ids decide when all is equal.
+
+    Parameters
+    ----------
+    event : Event
+        One of them.
+    received : datetime or mapping
+        When it was, as of `Timeline`.
+    """
     newness = event.created or _now(event, received) or datetime.min.replace(tzinfo=UTC)
     priority = -inf if event.priority is None else -event.priority
     return priority, newness, event.name, event.id
