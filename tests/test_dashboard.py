@@ -31,7 +31,7 @@ class FakeLab(SimpleNamespace):
         lab = vl.Lab(vl.params(vens=2, **settings))
         super().__init__(
             fleet=lab.fleet, roster=lab.roster, config=lab.config, folder=lab.folder, did=[],
-            starts_at=lab.starts_at, clock=Clock(lab.config.speed), status=status,
+            simulator=lab.simulator, clock=Clock(lab.config.speed), status=status,
         )  # fmt: skip
 
     def start(self) -> None:

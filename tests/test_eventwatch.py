@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import numpy as np
 import pytest
 
 from tests.scripted import Reply, Request, scripted
 from tests.test_lab import quick
 from venlab.auth import ClientCredentials
 from venlab.client import Client
+from venlab.durations import FOR_EVER, Duration
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import NoAnswer, VtnError
 from venlab.eventwatch import EventWatch
 from venlab.lab import Lab
-from venlab.model import Event, Ven
+from venlab.model import Event, Period, Ven
+from venlab.opting import Decision
 from venlab.secret import Secret
 from venlab.transport import HttpxTransport
 from venlab.wire import dialect
@@ -34,6 +37,13 @@ EVENTS = (
     b'[{"id":"e","event_name":"peak","program_id":"p","modification_number":0,'
     b'"start_date":"2023-11-30T16:00:00Z","end_date":"2023-11-30T18:00:00Z"}]'
 )
+
+
+def decided(key: str, name: str, version: int, **more: Any) -> Decision:
+    """Return what is kept of an event that all three VENs received; it lasts until 18:00 UTC."""
+    period = Period(NOW - HOUR / 2, Duration(exact=2 * HOUR))
+    event = Event(key, name, "p", version, **{"period": period, **more})
+    return Decision(event, (0, 1, 2), np.ones(3, np.uint8))
 
 
 async def test_a_refused_answer_keeps_no_event_from_taking_effect() -> None:
@@ -188,18 +198,17 @@ async def test_what_the_flat_dialect_leaves_out_is_not_cancelled() -> None:
 
 async def test_what_is_deleted_while_nobody_polls() -> None:
     """Of what a run file holds, what goes until it goes on is noticed; what was cancelled stays."""
-    times = "2023-11-30T16:00:00+00:00", "2023-11-30T18:00:00+00:00"
     version = 1701331200000  # [ms] of 08:00 UTC on that day
-    rows = [
-        ("a", "peak a", version, *times, 0),
-        ("over", "gone by", 3, times[0], "2023-11-30T16:30:00+00:00", 0),
-        ("open", "for ever", 5, times[0], None, 0),
-        ("b", "twice", 7, *times, 0),
-        ("b", "twice", 8, *times, 1),
+    kept = [
+        decided("a", "peak a", version),
+        decided("over", "gone by", 3, period=Period(NOW - 4 * HOUR, Duration(exact=HOUR))),
+        decided("open", "for ever", 5, period=Period(NOW, FOR_EVER)),
+        decided("b", "twice", 7),
+        decided("b", "twice", 8, cancelled=True),
     ]
     board = Board([listed("a")])
     async with watching(board) as (client, watch):
-        watch.remember(rows, VENS)  # type: ignore[arg-type] # as SQLite gives them
+        watch.remember(kept, VENS)
         await watch.poll(client, VENS, NOW)
         (gone,) = watch.take()
         assert (gone.id, gone.name, gone.version, gone.cancelled) == ("open", "for ever", 6, True)
@@ -331,8 +340,7 @@ async def test_who_had_it_before_a_run_goes_on_may_have_it_still() -> None:
     """It is gone when each VEN has said so, also one that gets no answer at first."""
     views = Views({}, {"town0": (503, b"{}")})
     async with apart(views) as (client, watch):
-        times = "2023-11-30T16:00:00+00:00", "2023-11-30T18:00:00+00:00"
-        watch.remember([("e", "peak", 1, *times, 0)], VENS)
+        watch.remember([decided("e", "peak", 1)], VENS)
         await watch.poll(client, VENS, NOW)
         assert told(watch) == []
         views.instead.clear()

@@ -356,7 +356,7 @@ async def test_an_event_is_seen_answered_and_noted_once(tmp_path: Path) -> None:
         event = await lab.client.create_event(wish)
         await lab.run()
         (ven,) = lab.roster.vens
-        assert await lab.client.responses(event) == {ven.id: "notParticipating"}
+        assert await lab.client.responses(event) == {ven.id: "optIn"}
         await lab.client.change_event(replace(event, name="higher peak"))
         assert [e.version for e in await lab.client.events()] == [1]
     assert lab.results.events[["step", "name", "version"]].to_numpy().tolist() == [[0, "peak", 0]]

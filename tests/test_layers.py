@@ -24,13 +24,13 @@ LAYERS = """
     wire profiles timeline track tables
     fleet thermal deferral prices
     flexibility names transport fasttransport retry pace paging
-    loadpart opting
-    response
+    loadpart opting eventtext
+    response decided
     orders
     simulator responder auth credentials exchange client report runfile made outbox
     latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume outside
-    reporting
+    reporting participation
     runreader results audit player opening link probe trial clean
     lab
     canvas recovery plots exercises crash

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 
 from venlab import runfile
 from venlab.errors import StoreError
 from venlab.model import Event, Interval
+from venlab.opting import Decision
 from venlab.outbox import Outbox
 from venlab.runfile import Attempt, Counts, Frozen, ReadingRow, Settled, TickRow
 
@@ -55,11 +57,15 @@ async def test_a_reading_becomes_a_delivery_and_is_acknowledged(outbox: Outbox) 
 async def test_an_event_without_begin_or_end(outbox: Outbox) -> None:
     """One for everybody, always: it begins at the step at which it is known, and has no end."""
     at = datetime(2023, 11, 30, 15, tzinfo=UTC)
-    outbox.note_event(3, at, Event("e", "rest", "p", version=2, intervals=(Interval(0),)))
+    event = Event("e", "rest", "p", version=2, intervals=(Interval(0),))
+    decision = Decision(event, (0, 2), np.array([1, 0, 3], np.uint8))
+    outbox.note_decision(3, at, decision)
     rows = outbox._tell(lambda c: c.execute("SELECT * FROM events_applied").fetchall())
-    assert rows.result(5) == [(3, "e", "rest", 2, "2023-11-30T15:00:00+00:00", None, 0)]
-    row = ("e", "rest", 2, "2023-11-30T15:00:00+00:00", None, 0)
-    assert await outbox.events_applied() == [row]
+    (row,) = rows.result(5)
+    assert row[:7] == (3, "e", "rest", 2, "2023-11-30T15:00:00+00:00", None, 0)
+    ((step, kept),) = await outbox.decisions()
+    assert (step, kept.event, kept.receivers) == (3, event, (0, 2))
+    assert kept.choices.tolist() == [1, 0, 3]
 
 
 async def test_the_oldest_cycle_goes_first_and_alone(outbox: Outbox) -> None:

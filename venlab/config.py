@@ -58,6 +58,9 @@ class LabConfig:
     fleet_csv: str = setting("", "fleet", "fleet table to play, empty = the reference fleet")
     seed: int = setting(7, "fleet", "seed of fleet and noise", low=0, high=2**32 - 1)
 
+    flexibility_csv: str = setting(
+        "", "simulation", "what loads can give in an event, empty = data/flexibility_parameters.csv"
+    )
     start: str = setting(
         "2023-11-30T16:00", "simulation", "simulated start, Copenhagen time unless zoned"
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
 from venlab.client import Client
-from venlab.durations import FOR_EVER, Duration
 from venlab.errors import NoAnswer, Refused, VtnError
-from venlab.model import Event, Period, Ven
+from venlab.model import Event, Ven
+from venlab.opting import Decision
 from venlab.tasks import for_each
 from venlab.track import lifespan
 
@@ -20,7 +20,7 @@ __all__ = ["EventWatch"]
 
 log = logging.getLogger(__name__)
 
-Applied = tuple[str, str, int, str, str | None, int]
+Decide = Callable[[Event, frozenset[str]], Callable[[Ven], str]]
 Views = dict[frozenset[str], list[Event]]  # who sees what: VENs by client name
 
 
@@ -34,12 +34,16 @@ class EventWatch:
     ----------
     in_flight : int
         Polls at the same time, where each VEN asks for itself.
+    decide : callable, optional
+        Called with a new version of an event and the client names of the VENs that see it; returns
+        what says for each of them what it answers. Else none of them takes part.
     """
 
-    def __init__(self, in_flight: int = 8) -> None:
-        self._in_flight = in_flight
+    def __init__(self, in_flight: int = 8, decide: Decide | None = None) -> None:
+        self._in_flight, self._decide = in_flight, decide or _nobody
         self._seen: dict[str, Event] = {}
         self._receivers: dict[str, frozenset[str]] = {}
+        self._handed: dict[str, frozenset[str]] = {}  # to whom the last version was handed on
         self._answered: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
         self._new: list[Event] = []
         self._recent: deque[Event] = deque(maxlen=5)
@@ -53,14 +57,26 @@ class EventWatch:
         """Return the client names of the VENs that see an event now; none where it is gone."""
         return self._receivers.get(event.id, frozenset())
 
-    def remember(self, applied: Iterable[Applied], vens: Sequence[Ven]) -> None:
+    def remember(self, decisions: Iterable[Decision], vens: Sequence[Ven]) -> None:
         """Count versions as seen and answered: those that took effect before a run goes on.
 
-        Who of the VENs received them is not kept: each did, until it says what it sees.
+        Parameters
+        ----------
+        decisions : iterable of Decision
+            In the order in which they were made.
+        vens : sequence of Ven
+            The fleet.
         """
-        self._seen |= {row[0]: _as_kept(row) for row in applied}
-        there = [event.id for event in self._seen.values() if not event.cancelled]
-        self._receivers |= dict.fromkeys(there, _names(vens))
+        for decision in decisions:
+            event, names = (
+                decision.event,
+                frozenset(vens[v].client_name for v in decision.receivers),
+            )
+            self._seen[event.id] = event
+            self._receivers[event.id] = self._handed[event.id] = names
+            self._answered[event.id, event.version] = {vens[v].id for v in decision.receivers}
+            if event.cancelled:
+                del self._receivers[event.id]
 
     async def poll(self, client: Client, vens: Sequence[Ven], now: datetime) -> None:
         """Ask for events; each VEN answers each new version once, and goes on after an outage.
@@ -82,12 +98,13 @@ class EventWatch:
         views = await self._views(client, vens) if apart else {fleet: await client.events()}
         listed = self._receive(views, fleet)
         for event in listed.values():
-            if (new := self._as_new(event)) is None:
+            if (new := self._as_new(event) or self._as_joined(event)) is None:
                 continue
-            answered = self._answered[new.id, new.version]
+            answered, sees = self._answered[new.id, new.version], self._receivers[new.id]
+            answer_of = self._decide(new, sees)
             for ven in vens:
-                if ven.client_name in self._receivers[new.id] and ven.id not in answered:
-                    await _answer(client, new, ven)
+                if ven.client_name in sees and ven.id not in answered:
+                    await _answer(client, new, ven, answer_of(ven))
                     answered.add(ven.id)
             self._hand_on(new)
         # In the flat dialect nothing is deleted and a status says what is cancelled: there a VTN
@@ -109,6 +126,12 @@ class EventWatch:
         if event.version <= last.version and not back:
             return None
         return replace(event, version=max(event.version, last.version + 1))
+
+    def _as_joined(self, event: Event) -> Event | None:
+        """Return the version that was handed on, where more VENs see it now than saw it then."""
+        known = self._receivers[event.id] <= self._handed.get(event.id, frozenset())
+        last = self._seen[event.id]
+        return None if known or last.cancelled else last
 
     async def _views(self, client: Client, vens: Sequence[Ven]) -> Views:
         """Let each VEN ask for its events; raise where none is answered."""
@@ -157,6 +180,7 @@ class EventWatch:
 
     def _hand_on(self, event: Event) -> None:
         self._seen[event.id] = event
+        self._handed[event.id] = self._receivers.get(event.id, frozenset())
         self._new.append(event)
         self._recent.append(event)
 
@@ -173,19 +197,15 @@ def _merged(event: Event, other: Event) -> Event:
     return replace(event, targets=(*event.targets, *new)) if new else event
 
 
-def _as_kept(row: Applied) -> Event:
-    """Return as much of an event as a run file keeps: not what it asked for."""
-    event_id, name, version, start, end, cancelled = row
-    begin = datetime.fromisoformat(start)
-    length = Duration(exact=datetime.fromisoformat(end) - begin) if end else FOR_EVER
-    return Event(event_id, name, "", version, bool(cancelled), period=Period(begin, length))
+def _nobody(_event: Event, _names: frozenset[str]) -> Callable[[Ven], str]:
+    return lambda _: "notParticipating"
 
 
-async def _answer(client: Client, event: Event, ven: Ven) -> None:
-    """Say that the loads of this fleet do not react to events; an answer may be unwanted."""
+async def _answer(client: Client, event: Event, ven: Ven, answer: str) -> None:
+    """Say what a VEN answers; an answer may be unwanted."""
     if not client.can("respond"):
         return
     try:
-        await client.respond(event, ven, "notParticipating")
+        await client.respond(event, ven, answer)
     except Refused as error:
         log.warning("%s and event %s: %s", ven.name, event.name, error)

@@ -7,7 +7,6 @@ import contextvars
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, AsyncExitStack, aclosing, nullcontext, suppress
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -19,12 +18,11 @@ from venlab.embedded import EmbeddedVtn
 from venlab.errors import RunError, StoreError, VtnError
 from venlab.fleet import Fleet
 from venlab.link import Link
+from venlab.opting import Policy
 from venlab.outbox import Outbox
 from venlab.player import Player, Status
-from venlab.profiles import Profiles
 from venlab.results import RUN_FILE, Results
 from venlab.roster import Roster
-from venlab.simulator import Simulator
 from venlab.tasks import awake, forgive_interrupt, in_any_case, run_blocking
 
 __all__ = ["Lab"]
@@ -44,6 +42,11 @@ class Lab:
         Which to play; else the one that `config` names.
     wall : Clock, optional
         What retries, probes and rate limits go by; a test may hurry it.
+
+    Attributes
+    ----------
+    policy : Policy, optional
+        Who takes part in an event, in place of the probabilities of the table of flexibility.
 
     Notes
     -----
@@ -67,7 +70,7 @@ class Lab:
         self.fleet = fleet or opening.fleet_of(self.config)
         self.run_id = kept.get("run_id") or opening.new_run_id()
         self.folder = Path(self.config.out_dir or Path(runlog.runs_folder(), self.run_id))
-        self.simulator = self._new_simulator(self.config.start_utc())
+        self.simulator = opening.simulator_of(self.config, self.fleet)
         self._wall = wall or Clock(1.0)
         self._patiently = opening.patience(self.config, self._wall)
         self.roster = Roster(
@@ -77,6 +80,7 @@ class Lab:
             patience=self._patiently,
             rated_kw=self.simulator.rated_kw,
         )
+        self.policy: Policy | None = None
         self._opened = False
         self._player: Player | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -189,7 +193,7 @@ class Lab:
     def _begin(self) -> asyncio.Task[None]:
         self._loop = asyncio.get_running_loop()
         self._player = self._new_player()
-        told = opening.facts(self.config, self.roster, self.client, self.url, self.starts_at)
+        told = opening.facts(self.config, self.roster, self.client, self.url, self.simulator)
         self.outbox.note_about(run_id=self.run_id, **told)
         self._state = "running"
         # An empty context: else headless kernels lose what a task prints after its cell.
@@ -338,24 +342,20 @@ class Lab:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _new_simulator(self, start: datetime) -> Simulator:
-        config, profiles = self.config, Profiles.load()
-        self.starts_at = start
-        return Simulator(self.fleet, profiles, seed=config.seed, start=start, step_min=config.step)
-
     def _new_player(self) -> Player:
         if not self.roster.complete:
             raise RunError("not everybody is registered", "await lab.register() first")
         if self._player:
             raise RunError(f"{self.run_id} was played already", "make a new Lab for another run")
         if began := self._before.get("start"):
-            self.simulator = self._new_simulator(datetime.fromisoformat(began))
+            self.simulator = opening.simulator_of(self.config, self.fleet, began)
         elif self.config.realtime:  # now is when it runs, not when the lab was made
-            self.simulator = self._new_simulator(self.config.start_utc())
+            self.simulator = opening.simulator_of(self.config, self.fleet)
         return Player(
             self.config,
             fleet=self.fleet,
             simulator=self.simulator,
+            responder=opening.responder_of(self.config, self.fleet, self.policy),
             roster=self.roster,
             client=self.client,
             outbox=self.outbox,

@@ -15,8 +15,13 @@ from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.errors import ConfigError
 from venlab.fleet import LOADS, Fleet
+from venlab.flexibility import Flexibility
+from venlab.opting import Policy
+from venlab.profiles import Profiles
+from venlab.responder import Responder
 from venlab.retry import Backoff, Patience
 from venlab.roster import Roster
+from venlab.simulator import Simulator
 from venlab.transport import is_loopback
 
 __all__ = [
@@ -27,6 +32,8 @@ __all__ = [
     "patience",
     "promise",
     "repairing",
+    "responder_of",
+    "simulator_of",
 ]
 
 REGISTRATION_TRIES = 8  # about ten seconds: a VTN that is just starting again is waited for
@@ -52,6 +59,26 @@ def fleet_of(config: LabConfig) -> Fleet:
     return fleet.only(min(config.vens, fleet.n_vens))
 
 
+def simulator_of(config: LabConfig, fleet: Fleet, began: str = "") -> Simulator:
+    """Return the simulator of a run that began at a time, or begins by its settings, at step 0."""
+    profiles = Profiles.load()
+    start = datetime.fromisoformat(began) if began else config.start_utc()
+    return Simulator(fleet, profiles, seed=config.seed, start=start, step_min=config.step)
+
+
+def responder_of(config: LabConfig, fleet: Fleet, policy: Policy | None = None) -> Responder:
+    """Return what a run's loads do about events, by the table that the settings name."""
+    flexible = Flexibility.of(fleet, Profiles.load(), config.flexibility_csv or None)
+    return Responder(
+        fleet,
+        flexible,
+        config.seed,
+        step_min=config.step,
+        prefix=config.name_prefix,
+        policy=policy,
+    )
+
+
 def new_run_id() -> str:
     """Return a name no other run has, at whichever VTN."""
     return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -63,7 +90,7 @@ def patience(config: LabConfig, wall: Clock) -> Patience:
 
 
 def facts(
-    config: LabConfig, roster: Roster, client: Client, url: str, start: datetime
+    config: LabConfig, roster: Roster, client: Client, url: str, simulator: Simulator
 ) -> dict[str, Any]:
     """Return what a run is, so that it can be told, and gone on with, however it ends."""
     approved = int(roster.approved.sum())
@@ -77,7 +104,7 @@ def facts(
         "delivered": promise(client),
         "seed": config.seed,
         "speed": str(config.speed),
-        "start": start.isoformat(),
+        "start": simulator.time_of(0).isoformat(),
     }
 
 

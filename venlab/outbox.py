@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from venlab import runfile
+from venlab import decided, runfile
 from venlab.errors import StoreError
-from venlab.model import Event
+from venlab.opting import Decision
 from venlab.runfile import (
     Attempt,
     Counts,
@@ -28,7 +28,6 @@ from venlab.runfile import (
     Taken,
     TickRow,
 )
-from venlab.track import lifespan
 
 __all__ = ["Outbox"]
 
@@ -145,11 +144,9 @@ class Outbox:
         rows = [(key, json.dumps(value, default=str)) for key, value in facts.items()]
         self._tell(lambda c: c.executemany("INSERT OR REPLACE INTO about VALUES (?,?)", rows))
 
-    def note_event(self, step: int, at: datetime, event: Event) -> None:
+    def note_decision(self, step: int, at: datetime, decision: Decision) -> None:
         """Keep that a version of an event took effect at a step, which began at a time."""
-        times = (t and t.isoformat() for t in lifespan(event, at))
-        row = (step, event.id, event.name, event.version, *times, event.cancelled)
-        self._tell(lambda c: c.execute("INSERT INTO events_applied VALUES (?,?,?,?,?,?,?)", row))
+        self._tell(lambda c: decided.keep(c, step, at, decision))
 
     async def keep_heard(self, rows: Sequence[tuple[str, int, int]], *, anew: bool) -> None:
         """Keep what the VTN says it holds: name, readings, sum of powers [W].
@@ -174,10 +171,9 @@ class Outbox:
         """Return cycles as they were measured, from one on; none where the run has not begun."""
         return await self._ask(lambda c: runfile.cycles(c, first, limit))
 
-    async def events_applied(self) -> list[Any]:
-        """Return the versions of events that took effect, in this order, as rows."""
-        query = 'SELECT event_id, name, version, start, "end", cancelled FROM events_applied'
-        return await self._ask(lambda c: c.execute(query).fetchall())
+    async def decisions(self) -> list[tuple[int, Decision]]:
+        """Return the versions of events that took effect, and at which step, in this order."""
+        return await self._ask(decided.kept)
 
     async def about(self) -> dict[str, Any]:
         """Return the facts about the run as a whole."""

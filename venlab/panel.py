@@ -148,9 +148,11 @@ def _rate(acknowledged: int, measured: int) -> str:
 
 def _simulated(lab: Lab, status: Status) -> tuple[str, str]:
     if not status.end_s:
-        return _local(lab.starts_at).strftime("%H:%M"), f"{_local(lab.starts_at):%a %d %b}"
+        return _local(lab.simulator.time_of(0)).strftime(
+            "%H:%M"
+        ), f"{_local(lab.simulator.time_of(0)):%a %d %b}"
     share = min(1.0, status.schedule_s / status.end_s)
-    now = _local(lab.starts_at + share * _length(lab))
+    now = _local(lab.simulator.time_of(0) + share * _length(lab))
     return f"{now:%H:%M}", f"{now:%a %d %b}"
 
 
@@ -226,10 +228,10 @@ def figure(lab: Lab, status: Status) -> str:
 
 def _window(lab: Lab, status: Status) -> tuple[datetime, timedelta]:
     """Return what the time axis shows: it doubles as it fills, up to the whole run."""
-    begin, last = lab.starts_at, lab.starts_at
+    begin, last = lab.simulator.time_of(0), lab.simulator.time_of(0)
     if status.power_kw:
         begin, last = status.power_kw[0][0], status.power_kw[-1][0] + _step(lab)
-    whole = lab.starts_at + _length(lab) - begin
+    whole = lab.simulator.time_of(0) + _length(lab) - begin
     span = WINDOW_STEPS * _step(lab)
     while span < last - begin:
         span *= 2

@@ -22,14 +22,15 @@ from venlab.clock import Agenda, Clock, Kind, Tick
 from venlab.config import LabConfig
 from venlab.delivery import Delivery
 from venlab.errors import StoreError, VtnError
-from venlab.eventwatch import EventWatch
 from venlab.fleet import END_USES, Fleet
 from venlab.latency import Latency, latencies
 from venlab.model import Event
 from venlab.outbox import Outbox
+from venlab.participation import Participation
 from venlab.ratewatch import RateWatch
 from venlab.report import Formatter
 from venlab.reporting import Reporting
+from venlab.responder import Responder
 from venlab.roster import Roster
 from venlab.runfile import ReadingRow, TickRow
 from venlab.simulator import Meter, Sample, Simulator
@@ -83,6 +84,8 @@ class Player:
         Whose loads they are.
     simulator : Simulator
         At step 0.
+    responder : Responder
+        What its loads do about events.
     roster : Roster
         Everybody registered.
     client : Client
@@ -105,6 +108,7 @@ class Player:
         *,
         fleet: Fleet,
         simulator: Simulator,
+        responder: Responder,
         roster: Roster,
         client: Client,
         outbox: Outbox,
@@ -132,7 +136,7 @@ class Player:
             on_cycle=self._say_cycle,
             register_again=self._register_again,
         )
-        self._watch = EventWatch(config.in_flight)
+        self._events = Participation(fleet, roster, responder, outbox, config.in_flight)
         self._polls: dict[Kind, asyncio.Task[None]] = {}
         # In whole µs, as the agenda counts: a third of a second makes no last interval of 1 µs.
         self._end_s = config.steps * round(config.simulate_every_s, 6)
@@ -200,6 +204,7 @@ class Player:
         give what was kept: to the watt in every cycle, and to the bit in the last step.
         """
         await self.reporting.begin()
+        await self._events.remember()
         while rows := await self._outbox.cycles(self._cycle, REPLAYED_AT_ONCE):
             for row in rows:
                 self._at_s = self._replay(row)
@@ -212,7 +217,6 @@ class Player:
         """Check the last step, and take over what was counted."""
         if row.step_hash != self._step_hash():
             raise _other_values(row.cycle, "its last step differs in a bit")
-        self._watch.remember(await self._outbox.events_applied(), self._roster.vens)
         await self._delivery.go_on(self._cycle)
         log.info(
             "Going on after cycle %d, at timestamp index %d", self._cycle, self._simulator.index
@@ -281,7 +285,7 @@ class Player:
             self._lag_s,
             self._vtn_up and self._delivery.reachable,
             tuple(self._power_kw),
-            self._watch.recent,
+            self._events.recent,
             problem or (self._delivery.problem or self._rate.notice) * (state == "running"),
             self._delivery.retried.copy(),
             tuple(latencies(self._outbox.recent)),
@@ -319,21 +323,20 @@ class Player:
 
     async def _poll_events(self, _tick: Tick) -> None:
         now = self._simulator.time_of(self._simulator.index)
-        await self._watch.poll(self._client, self._roster.vens, now)
+        await self._events.poll(self._client, now)
 
     async def _simulate(self, tick: Tick) -> None:
         step = self._simulator.index
-        for event in self._watch.take():
-            self._outbox.note_event(step, self._simulator.time_of(step), event)
+        self._events.begin(step, self._simulator.time_of(step))
         self._step()
         if tick.n:
             log.info("Advanced simulation to timestamp index %d", tick.n)
 
     def _step(self) -> None:
         begin = self._simulator.time_of(self._simulator.index)
-        self._last_kw = power_kw = self._simulator.step()
-        self.meter.add(power_kw)
-        approved = power_kw.reshape(-1, len(END_USES))[self._roster.approved]
+        self._last_kw, _ = self._events.step(self._simulator)
+        self.meter.add(self._last_kw)
+        approved = self._last_kw.reshape(-1, len(END_USES))[self._roster.approved]
         self._power_kw.append((begin, approved.sum(axis=0, dtype=np.float64)))
 
     async def _sample(self, tick: Tick) -> None:

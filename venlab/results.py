@@ -222,7 +222,9 @@ class Results(RunReader):
     @property
     def events(self) -> pd.DataFrame:
         """Which version of which event took effect at which step."""
-        return self.frame("SELECT * FROM events_applied")
+        return self.frame(
+            'SELECT step, event_id, name, version, start, "end", cancelled FROM events_applied'
+        )
 
     def save(self) -> dict[str, Any]:
         """Write ``summary.json``, ``readings.csv`` and ``requests.csv``; return the summary.

@@ -74,7 +74,10 @@ CREATE TABLE IF NOT EXISTS heard (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events_applied ( -- no end: for ever
     step INTEGER NOT NULL, event_id TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
-    start TEXT NOT NULL, "end" TEXT, cancelled INTEGER NOT NULL
+    start TEXT NOT NULL, "end" TEXT, cancelled INTEGER NOT NULL,
+    said TEXT NOT NULL,                 -- the event, as `eventtext` has it
+    receivers TEXT NOT NULL,            -- which VENs of the fleet see it
+    choices BLOB NOT NULL               -- uint8, an `opting.Choice` for each resource
 );
 """
 

@@ -60,7 +60,7 @@ async def _cycles(folder: Path, vens: int, there: int) -> list[tuple[float, floa
         vens_, ids = lab.roster.vens, lab.roster.resource_ids
         formatter = Formatter(lab.fleet, lab.client, vens_, ids, lab.run_id)
         delivery = Delivery(lab.outbox, lab.client, vens_, in_flight=8)
-        meter = vl.Meter(lab.starts_at, lab.config.step, lab.config.interval_min)
+        meter = vl.Meter(lab.simulator.time_of(0), lab.config.step, lab.config.interval_min)
         first = there // 1656 + 1
         for cycle in range(first, first + 2 * ROUNDS):
             if cycle % 2 == first % 2:

@@ -137,7 +137,7 @@ async def _full_flat(folder: Path) -> list[Row]:
             lab.fleet, lab.client, lab.roster.vens, lab.roster.resource_ids, lab.run_id
         )
         delivery = Delivery(lab.outbox, lab.client, lab.roster.vens, in_flight=32)
-        meter = vl.Meter(lab.starts_at, lab.config.step, lab.config.interval_min)
+        meter = vl.Meter(lab.simulator.time_of(0), lab.config.step, lab.config.interval_min)
         meter.add(lab.simulator.step())
         began, cpu = time.perf_counter(), time.process_time()
         row, frozen = formatter.freeze(meter.read(lab.roster.approved), 0)

@@ -100,7 +100,7 @@ async def _cycles(folder: Path) -> tuple[list[float], list[float]]:
             for name in ("lab", "bare")
         }
         delivery = Delivery(lab.outbox, lab.client, lab.roster.vens)
-        meter = vl.Meter(lab.starts_at, lab.config.step, lab.config.interval_min)
+        meter = vl.Meter(lab.simulator.time_of(0), lab.config.step, lab.config.interval_min)
         assert lab.vtn
         token = lab.vtn.credential.reveal()
         async with httpx.AsyncClient(verify=False) as session:
