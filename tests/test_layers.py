@@ -32,7 +32,7 @@ LAYERS = """
     delivery baselines embedded roster eventwatch resume outside
     reporting participation
     runreader results audit player opening link probe trial clean
-    lab
+    lab playback
     canvas recovery plots exercises crash
     panel dashboard
     notebooks runs commands
