@@ -24,8 +24,8 @@ LAYERS = """
     wire profiles timeline track tables
     fleet response prices transport fasttransport retry pace paging
     simulator auth credentials exchange client report runfile made outbox latency circuit sender vtn
-    delivery baselines embedded roster eventwatch resume outside
-    reporting
+    history delivery baselines embedded roster eventwatch resume outside
+    reporting upload
     runreader results audit player opening link probe trial clean
     lab
     canvas recovery plots exercises crash

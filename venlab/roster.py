@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from venlab.client import Client
 from venlab.clock import Clock
-from venlab.errors import Refused
+from venlab.errors import Refused, RunError
 from venlab.fleet import Fleet
 from venlab.model import Program, Status, Target, Traits, Ven
 from venlab.retry import Backoff, Patience
@@ -71,6 +71,11 @@ class Roster:
     def complete(self) -> bool:
         """Whether every VEN and every resource is registered."""
         return bool(self.vens) and len(self.resource_ids) == self._fleet.n_resources
+
+    def must_be_complete(self) -> None:
+        """Raise a RunError unless everybody is registered."""
+        if not self.complete:
+            raise RunError("not everybody is registered", "await lab.register() first")
 
     @property
     def progress(self) -> str:
