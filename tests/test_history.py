@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -26,7 +27,11 @@ from venlab.history import INTERVAL, By, History
 REFERENCE = vl.Fleet.reference()
 SOME = REFERENCE.only(["Aabenraa", "Aars"])
 UNTIL = datetime(2023, 11, 30, 15, tzinfo=UTC)
-TWO = buildings("shop", "house_03", "hospital", status=["approved", "suspended", "approved"])
+TWO = buildings(
+    *("shop", "hospital", "house_03"),
+    status=["approved", "approved", "suspended"],
+    resource_ven=[0, 0, 1],
+)
 
 
 def simulated(fleet: vl.Fleet = SOME, **options: Any) -> History:
@@ -93,8 +98,7 @@ def test_events_may_be_part_of_it() -> None:
 
 def test_sums_by_hand() -> None:
     """1 to 6 W and 21 to 26 W in Aars; what is suspended in Odense is nowhere, and no zero."""
-    watts = np.array([[1, 2, 3, 4, 5, 6], [-1] * 6, [21, 22, 23, 24, 25, 26]])
-    assert TWO.resource_ven.tolist() == [0, 1, 0], "two towns in turn"
+    watts = np.array([[1, 2, 3, 4, 5, 6], [21, 22, 23, 24, 25, 26], [-1] * 6])
     history = History(TWO, UNTIL, watts.astype(np.int32).reshape(1, 18), seed=7)
     by_ven = history.kw("ven")
     assert by_ven.to_dict("records") == [{"Aars": 0.162}]
@@ -104,7 +108,7 @@ def test_sums_by_hand() -> None:
     by_use = [0.022, 0.024, 0.026, 0.028, 0.03, 0.032]
     assert history.kw("end_use").iloc[0].to_dict() == dict(zip(END_USES, by_use, strict=True))
     by_resource = history.kw("resource")
-    assert by_resource["Aars", "hospital_02"].to_list() == [0.141]
+    assert by_resource["Aars", "hospital_01"].to_list() == [0.141]
     assert history.kw("load")["Aars", "shop_00", "load_5"].to_list() == [0.006]
     assert history.kw("load").shape == (1, 12)
 
@@ -192,7 +196,7 @@ def test_each_history_has_a_digest_of_its_own() -> None:
     others = [
         History(TWO, history.start, watts, 7),
         History(TWO, history.start + INTERVAL, history.watts, 7),
-        simulated(buildings("shop", "house_03", "large_hotel")),
+        simulated(replace(TWO, resource_name=np.array(["shop_00", "hospital_01", "house_2"]))),
         simulated(TWO, seed=8),
         simulated(TWO, days=2),
     ]
@@ -218,6 +222,23 @@ def test_a_new_one_replaces_the_old_when_it_is_whole(tmp_path: Path) -> None:
     new = simulated(TWO, seed=8, days=2, folder=folder)
     assert new.watts.shape == (192, 18)
     assert (old.watts == before).all(), "whoever has the old one open goes on to see it"
+
+
+def test_new_readings_never_stand_beside_old_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended just after they came, by a disk that is full, say: there is no history then."""
+    folder = tmp_path / "past"
+    simulated(TWO).save(folder)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(vl.Fleet, "to_csv", full)
+    with pytest.raises(StoreError, match="No space left"):
+        simulated(TWO, seed=8).save(folder)
+    with pytest.raises(StoreError, match="holds no whole history"):
+        History.load(folder)
 
 
 KILLED = """\

@@ -236,12 +236,15 @@ class History:
     @cached_property
     def digest(self) -> str:
         """Sixteen characters that no other history has: of other values, loads or times."""
-        fleet, told = self.fleet, blake2b(self.start.isoformat().encode(), digest_size=8)
-        for names in (fleet.town_id[fleet.resource_ven], fleet.resource_name):
-            told.update("\n".join(names.tolist()).encode())
+        told = blake2b(self.start.isoformat().encode(), digest_size=8)
+        told.update("\n".join(_names(self.fleet)).encode())
         for row in self.watts:
             told.update(row.data)
         return told.hexdigest()
+
+    def is_of(self, fleet: Fleet) -> bool:
+        """Tell whether its loads are those of a fleet, in this order."""
+        return _names(self.fleet) == _names(fleet)
 
     def __repr__(self) -> str:
         days = len(self.watts) / A_DAY
@@ -272,6 +275,10 @@ class History:
             kinds, which = np.unique(fleet.building_type, return_inverse=True)
             return pd.Index(kinds, name=by), np.repeat(which, len(LOADS))
         raise ConfigError(f"by is {by!r}", f"use one of {', '.join(get_args(By))}")
+
+
+def _names(fleet: Fleet) -> list[str]:
+    return [*fleet.town_id[fleet.resource_ven].tolist(), *fleet.resource_name.tolist()]
 
 
 def _measured(

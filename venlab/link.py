@@ -16,7 +16,7 @@ from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.credentials import OfVen, credential_of, credential_of_ven
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import NoAnswer, Refused, VtnError
+from venlab.errors import ConfigError, NoAnswer, Refused, VtnError
 from venlab.fasttransport import FastTransport
 from venlab.faults import Faults
 from venlab.history import History
@@ -157,12 +157,15 @@ class Link:
 
         So who reads back the run need not page through it.
         """
+        if not history.is_of(roster.fleet):
+            raise ConfigError(f"{history}, of another fleet", "simulate it for lab.fleet")
         config, client = self._config, self.client
         address = client.address
         if client.can("address") and not config.report_event:
             find = partial(client.address_of, HISTORY_EVENT, PROGRAM)
             address = await self._patiently(find)
-        with Journal(self._folder / f"history-{history.digest}.jsonl", config.vtn_url) as journal:
+        digest = await asyncio.to_thread(lambda: history.digest)  # of gigabytes, perhaps
+        with Journal(self._folder / f"history-{digest}.jsonl", config.vtn_url) as journal:
             upload = Upload(
                 history,
                 client,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from venlab.client import Client
-from venlab.errors import AccessDenied, NoAnswer, NotAVtn, Refused, StoreError
+from venlab.errors import AccessDenied, NoAnswer, Refused, StoreError
 from venlab.fleet import LOADS
 from venlab.history import A_DAY, INTERVAL, History
 from venlab.model import Ven
@@ -210,7 +210,7 @@ class Upload:
 
         Raises
         ------
-        NoAnswer, AccessDenied, NotAVtn, Refused
+        NoAnswer, AccessDenied, Refused
             There is no VTN, or none that takes reports of these VENs; to be called again.
         StoreError
             The journal cannot be written.
@@ -338,7 +338,7 @@ class Upload:
         if means is Verdict.CREDENTIAL:
             raise AccessDenied(f"the VTN refuses our credential: {words}", status=status)
         if means is Verdict.NO_VTN:
-            raise NotAVtn(f"the VTN takes no reports: {words}", "check vtn_url", status=status)
+            raise Refused(f"the VTN takes no reports: {words}", "check vtn_url", status=status)
         lost = means is Verdict.WRONG and await self._client.address_is_lost(self._address)
         if means is Verdict.UNKNOWN or lost:
             said = f"the VTN does not know {ven.name} or the event any more: {words}"
