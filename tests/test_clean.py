@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -35,7 +36,13 @@ def secrets(vtn: EmbeddedVtn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VENLAB_CLIENT_SECRET", raising=False)
 
 
-async def played(folder: Path, vtn: EmbeddedVtn, name: str, **more: object) -> Path:
+async def played(
+    folder: Path,
+    vtn: EmbeddedVtn,
+    name: str,
+    and_then: Callable[[vl.Lab], Awaitable[None]] | None = None,
+    **more: object,
+) -> Path:
     """A run of one VEN, two cycles."""
     chosen = {"vens": 1, "simulated_hours": 0.25, "dialect": name, "vtn_url": vtn.url_of(name)}
     if name != "flat":
@@ -47,6 +54,8 @@ async def played(folder: Path, vtn: EmbeddedVtn, name: str, **more: object) -> P
         await lab.register()
         await lab.run()
         assert (await lab.read_back()).check()
+        if and_then:
+            await and_then(lab)
     return folder
 
 
@@ -60,6 +69,21 @@ def held(folder: Path) -> dict[str, int]:
 
 async def clean(folder: Path, *words: str) -> int:
     return await asyncio.to_thread(main, ["clean", str(folder), *words])
+
+
+async def test_its_history_goes_too(
+    vtn: EmbeddedVtn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the event that it is about."""
+
+    async def upload(lab: vl.Lab) -> None:
+        await lab.upload(vl.History.simulate(lab.fleet, until=lab.starts_at, days=2))
+
+    run = await played(tmp_path / "run", vtn, "3.1.0", and_then=upload)
+    assert await clean(run, "--yes") == 0
+    assert "4 reports, 17 resources, 1 VEN, 2 events, 1 program" in capsys.readouterr().out
+    await vtn.stop()
+    assert held(tmp_path) == {}
 
 
 @pytest.mark.parametrize("name", STANDARD)

@@ -26,6 +26,7 @@ from venlab.config import LabConfig
 from venlab.embedded import EmbeddedVtn
 from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, RunError, StoreError
 from venlab.lab import Lab
+from venlab.link import Link
 from venlab.model import Event
 from venlab.outbox import Outbox
 from venlab.report import Formatter
@@ -714,13 +715,13 @@ async def test_stopped_again_while_it_is_read_back(
     """The second press of an impatient hand: what there is comes back, and all is closed."""
     lab = vl.Lab(quick(tmp_path))
 
-    async def pressed() -> None:
+    async def pressed(*_: object) -> None:
         task = asyncio.current_task()
         assert task
         task.cancel()
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(lab, "_hear", pressed)
+    monkeypatch.setattr(Link, "read_back", pressed)
     check = (await lab._whole()).check()
     assert (check.acknowledged, check.heard) == (360, None)
     assert lab.vtn is None

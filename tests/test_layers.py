@@ -29,8 +29,8 @@ LAYERS = """
     orders
     simulator responder auth credentials exchange client report runfile made outbox
     latency circuit sender vtn
-    delivery baselines embedded roster eventwatch resume outside
-    reporting participation
+    history delivery baselines embedded roster eventwatch resume outside
+    reporting participation upload
     runreader results audit player opening link probe trial clean
     lab playback
     canvas recovery plots exercises crash

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from venlab.exercises import check
     from venlab.faults import Faults
     from venlab.fleet import Fleet
+    from venlab.history import History
     from venlab.lab import Lab
     from venlab.model import Event, Signal
     from venlab.profiles import Profiles
@@ -42,6 +43,7 @@ __all__ = [
     "Event",
     "Faults",
     "Fleet",
+    "History",
     "HttpxTransport",
     "Lab",
     "LabConfig",
@@ -73,6 +75,7 @@ _HOME = {
     "Event": "model",
     "Faults": "faults",
     "Fleet": "fleet",
+    "History": "history",
     "HttpxTransport": "transport",
     "Lab": "lab",
     "LabConfig": "config",

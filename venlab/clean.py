@@ -22,6 +22,7 @@ from venlab.retry import Patience
 from venlab.roster import Roster
 from venlab.runreader import RUN_FILE
 from venlab.tasks import for_each
+from venlab.upload import PAST
 from venlab.wire import Address, Call
 
 __all__ = ["Cleaning", "cleaner"]
@@ -107,6 +108,7 @@ class Cleaning:
         roster = Roster(fleet, prefix=config.name_prefix)
         self._vens = roster.names
         self._run_id, self._client, self._url = run_id, link.client, link.url
+        self._ours = f"{run_id}/", f"{run_id}{PAST}"
         self._in_flight, self._patiently = config.in_flight, patiently
         self._diary = Diary(folder, link.url)
         link.client.voices = roster.client_names
@@ -154,7 +156,7 @@ class Cleaning:
     async def _look_at_ven(self, name: str, client_name: str, behind: list[Going]) -> None:
         client, says = self._client, self._client.dialect
         reports = await self._patiently(partial(client.reports, client_name))
-        ours = [r for r in reports if r.name.startswith(f"{self._run_id}/")]
+        ours = [r for r in reports if r.name.startswith(self._ours)]
         self.going += [Going("report", r.name, says.delete_report(r.id), client_name) for r in ours]
         ven = await self._patiently(partial(client.find_ven, name, client_name))
         if ven is None:
@@ -189,7 +191,7 @@ class Cleaning:
         for event in await self._patiently(client.addresses):
             if event.name == name and self._owns("event", name, event.event_id):
                 reports = await self._patiently(partial(client.reports, event_id=event.event_id))
-                others = [r for r in reports if not r.name.startswith(f"{self._run_id}/")]
+                others = [r for r in reports if not r.name.startswith(self._ours)]
                 if others:
                     said = f"event {name}: {len(others)} reports on it are of other runs"
                     self._stays.append(said)

@@ -245,16 +245,18 @@ class Client(Exchange):
         """
         if not self.can("address"):
             return
-        found = await self.addresses()
-        held = [event for event in found if name in (event.name, event.event_id)]
-        if held:
-            self.plan = plan_of(held[0].asked)
-            self.address = held[0]
-            return
+        address = await self.address_of(name, program)
+        self.address, self.plan = address, plan_of(address.asked)
+
+    async def address_of(self, name: str, program: str) -> Address:
+        """Return the event of that name or id that reports can be about; make it if need be."""
+        for event in await self.addresses():
+            if name in (event.name, event.event_id):
+                return event
         try:
             there = await self.create_program(program)
             call = self.dialect.open_address(there.id, name)
-            self.address, self.plan = await self._make(Making("event", name), call), EVERY
+            return await self._make(Making("event", name), call)
         except AccessDenied as error:
             problem = f"there is no event {name!r} to report on: {error.problem}"
             remedy = "name one that is there in report_event, or use a credential of business logic"
@@ -264,12 +266,12 @@ class Client(Exchange):
         """List the events, as what reports can be about."""
         return await self._pages("list events", self.dialect.addresses, lambda a: a.event_id)
 
-    async def address_is_lost(self) -> bool:
+    async def address_is_lost(self, address: Address | None = None) -> bool:
         """Tell whether the event that reports are about is gone; False where they need none."""
-        if self.address is None:
+        if (about := address or self.address) is None:
             return False
         try:
-            await self._ask("show event", self.dialect.event(self.address.event_id))
+            await self._ask("show event", self.dialect.event(about.event_id))
         except Refused as error:
             return error.status == 404
         except VtnError:
@@ -323,7 +325,7 @@ class Client(Exchange):
 
         return dict(await self._pages("list responses", page_at, lambda answer: answer[0]))
 
-    async def post_report(self, ven: Ven, body: bytes) -> Answer:
+    async def post_report(self, ven: Ven, body: bytes, purpose: str = "report") -> Answer:
         """Send one frozen report and return the answer, whatever its status.
 
         401 or 403 is an answer about the token: it was renewed, if it can be, and refused again,
@@ -332,15 +334,16 @@ class Client(Exchange):
         """
         try:
             call = self.dialect.post_report(body)
-            return await self._send("report", call, ven.name, self._speaker(ven))
+            return await self._send(purpose, call, ven.name, self._speaker(ven))
         except (AccessDenied, NotAVtn) as error:
             return Answer(401, {}, str(error).encode())
 
-    async def holds(self, name: str) -> bool:
+    async def holds(self, name: str, address: Address | None = None) -> bool:
         """Tell whether the VTN holds a report of this name, where it can say."""
+        about = address or self.address
 
         def page_at(place: str) -> Call[Page[str]]:
-            return self.dialect.holds(name, self.address, place, self.dialect.page)
+            return self.dialect.holds(name, about, place, self.dialect.page)
 
         try:
             async for names in self._walk("look for a report", page_at):
@@ -375,11 +378,14 @@ class Client(Exchange):
         """Delete what a dialect's call names, as the VEN of that client name; or as the fleet."""
         await self._ask("delete", call, speaker=self._own_voice(client_name))
 
-    async def heard(self, run_id: str) -> AsyncGenerator[list[Heard]]:
-        """Read back, page by page, what the VTN holds of a run."""
+    async def heard(
+        self, run_id: str, address: Address | None = None
+    ) -> AsyncGenerator[list[Heard]]:
+        """Read back, page by page, what the VTN holds of a run; on the run's event, or another."""
+        about = address or self.address
 
         def page_at(place: str) -> Call[Page[Heard]]:
-            return self.dialect.heard(run_id, self.address, place, self.dialect.page_of_reports)
+            return self.dialect.heard(run_id, about, place, self.dialect.page_of_reports)
 
         # Where each VEN sees its own only, and nobody sees all, each is asked.
         each = self.voices if self._leaderless and self.dialect.private else [FLEET]

@@ -121,7 +121,7 @@ class Exchange:
         answer = await self._noted(sending, purpose, ven, len(call.body))
         if not call.takes(answer.status):
             return answer.hiding(token.secret)
-        if purpose == "report" and not self.dialect.receipt(answer.body):
+        if purpose in ("report", "history") and not self.dialect.receipt(answer.body):
             # A portal's page, say; and no receipt it stays, whatever is hidden in it.
             return replace(answer, body=b"\0" + answer.body).hiding(token.secret)
         return answer

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, AsyncExitStack, aclosing, nullcontext, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -15,8 +15,9 @@ from venlab import opening, resume, runlog
 from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import RunError, StoreError, VtnError
+from venlab.errors import RunError, StoreError
 from venlab.fleet import Fleet
+from venlab.history import History
 from venlab.link import Link
 from venlab.opting import Policy
 from venlab.outbox import Outbox
@@ -24,6 +25,7 @@ from venlab.player import Player, Status
 from venlab.results import RUN_FILE, Results
 from venlab.roster import Roster
 from venlab.tasks import awake, forgive_interrupt, in_any_case, run_blocking
+from venlab.upload import Progress, Uploaded
 
 __all__ = ["Lab"]
 
@@ -72,12 +74,11 @@ class Lab:
         self.folder = Path(self.config.out_dir or Path(runlog.runs_folder(), self.run_id))
         self.simulator = opening.simulator_of(self.config, self.fleet)
         self._wall = wall or Clock(1.0)
-        self._patiently = opening.patience(self.config, self._wall)
         self.roster = Roster(
             self.fleet,
             prefix=self.config.name_prefix,
             in_flight=self.config.in_flight,
-            patience=self._patiently,
+            patience=opening.patience(self.config, self._wall),
             rated_kw=self.simulator.rated_kw,
         )
         self.policy: Policy | None = None
@@ -126,7 +127,7 @@ class Lab:
         self._held, self._opened = stack, True
         return self
 
-    async def register(self, progress: Callable[[int, int], None] = lambda *_: None) -> None:
+    async def register(self, progress: Progress = lambda *_: None) -> None:
         """Register VENs and resources, learn which are approved, and enrol those in programs.
 
         Parameters
@@ -147,8 +148,20 @@ class Lab:
             self._state, self._problem = "new", str(error)
             raise
         self._state = "registered"
-        approved = int(self.roster.approved.sum())
-        log.info("Simulator initialized with %d approved resources", approved)
+
+    async def upload(self, history: History, progress: Progress = lambda *_: None) -> Uploaded:
+        """Send the fleet's past, once everybody is registered; see `Upload`.
+
+        Parameters
+        ----------
+        history : History
+            Of this lab's fleet. Interrupted or killed, the next call goes on where it was.
+        progress : callable, optional
+            Called with how many readings are settled, and of how many.
+        """
+        self.roster.must_be_complete()
+        async with awake(lambda: "await lab.upload(history) goes on"):
+            return await self._link.upload(history, self.roster, self.run_id, progress)
 
     @classmethod
     def resume(cls, folder: str | Path, **changes: Any) -> Lab:
@@ -277,21 +290,9 @@ class Lab:
 
     async def read_back(self) -> Results:
         """Ask the VTN what it holds of this run, and keep its answer beside ours."""
-        self.outbox.note_about(read_back=False)  # what was heard before says nothing of now
-        try:
-            async with awake(lambda: "await lab.read_back() asks again"):
-                await self._patiently(self._hear)
-            self.outbox.note_about(read_back=True)
-        except VtnError as error:
-            log.warning("The VTN was not read back: %s", error)
-        await self.outbox.flush()
+        async with awake(lambda: "await lab.read_back() asks again"):
+            await self._link.read_back(self.run_id, self.outbox)
         return self.results
-
-    async def _hear(self) -> None:
-        await self.outbox.keep_heard((), anew=True)
-        async with aclosing(self.client.heard(self.run_id)) as pages:
-            async for page in pages:
-                await self.outbox.keep_heard(page, anew=False)
 
     async def resend(
         self,
@@ -343,8 +344,7 @@ class Lab:
         await self.close()
 
     def _new_player(self) -> Player:
-        if not self.roster.complete:
-            raise RunError("not everybody is registered", "await lab.register() first")
+        self.roster.must_be_complete()
         if self._player:
             raise RunError(f"{self.run_id} was played already", "make a new Lab for another run")
         if began := self._before.get("start"):

@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 from venlab.auth import ClientCredentials
@@ -14,17 +16,20 @@ from venlab.clock import Clock
 from venlab.config import LabConfig
 from venlab.credentials import OfVen, credential_of, credential_of_ven
 from venlab.embedded import EmbeddedVtn
-from venlab.errors import NoAnswer, Refused
+from venlab.errors import ConfigError, NoAnswer, Refused, VtnError
 from venlab.fasttransport import FastTransport
 from venlab.faults import Faults
+from venlab.history import History
 from venlab.made import Diary
 from venlab.opening import patience
+from venlab.outbox import Outbox
 from venlab.outside import look_at
 from venlab.pace import Paced
 from venlab.roster import Roster
 from venlab.runfile import Attempt
 from venlab.secret import Secret
 from venlab.transport import Answer, HttpxTransport, Transport
+from venlab.upload import Journal, Progress, Upload, Uploaded
 from venlab.wire import Limits, dialect
 
 __all__ = ["Link"]
@@ -32,7 +37,7 @@ __all__ = ["Link"]
 log = logging.getLogger("venlab.lab")
 
 PROGRAM = "venlab"
-REPORT_EVENT = "venlab-reports"
+REPORT_EVENT, HISTORY_EVENT = "venlab-reports", "venlab-history"
 
 
 class Link:
@@ -135,6 +140,7 @@ class Link:
                 await self.client.create_program(PROGRAM)
             await self._find_address()
             await roster.settle(self.client, progress, as_operator=as_operator)
+        log.info("Simulator initialized with %d approved resources", roster.approved.sum())
 
     async def register_again(self, roster: Roster, ven: int) -> None:
         """Register a VEN that the VTN does not know any more, with all that stands behind it."""
@@ -143,6 +149,54 @@ class Link:
         await self._find_address()
         self.client.forget(roster.vens[ven])
         await roster.register_again(self.client, ven, as_operator=self.vtn is not None)
+
+    async def upload(
+        self, history: History, roster: Roster, run_id: str, progress: Progress
+    ) -> Uploaded:
+        """Send a history; about an event of its own, unless one is named for all reports.
+
+        So who reads back the run need not page through it.
+        """
+        if not history.is_of(roster.fleet):
+            raise ConfigError(f"{history}, of another fleet", "simulate it for lab.fleet")
+        config, client = self._config, self.client
+        address = client.address
+        if client.can("address") and not config.report_event:
+            find = partial(client.address_of, HISTORY_EVENT, PROGRAM)
+            address = await self._patiently(find)
+        digest = await asyncio.to_thread(lambda: history.digest)  # of gigabytes, perhaps
+        with Journal(self._folder / f"history-{digest}.jsonl", config.vtn_url) as journal:
+            upload = Upload(
+                history,
+                client,
+                roster.vens,
+                roster.resource_ids,
+                run_id=run_id,
+                journal=journal,
+                patiently=self._patiently,
+                address=address,
+                limits=Limits(config.batch_bytes, config.batch_resources),
+                in_flight=config.in_flight,
+                look=config.look_before_resend,
+            )
+            return await upload.send(progress)
+
+    async def read_back(self, run_id: str, outbox: Outbox) -> None:
+        """Keep what the VTN says it holds of a run, if it says so."""
+        outbox.note_about(read_back=False)  # what was heard before says nothing of now
+
+        async def hear() -> None:
+            await outbox.keep_heard((), anew=True)
+            async with aclosing(self.client.heard(run_id)) as pages:
+                async for page in pages:
+                    await outbox.keep_heard(page, anew=False)
+
+        try:
+            await self._patiently(hear)
+            outbox.note_about(read_back=True)
+        except VtnError as error:
+            log.warning("The VTN was not read back: %s", error)
+        await outbox.flush()
 
     async def _find_address(self) -> None:
         await self.client.find_address(self._config.report_event or REPORT_EVENT, PROGRAM)

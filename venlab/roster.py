@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from venlab.client import Client
 from venlab.clock import Clock
-from venlab.errors import Refused
+from venlab.errors import Refused, RunError
 from venlab.fleet import Fleet
 from venlab.model import Program, Status, Traits, Ven
 from venlab.names import targets_of_resource, targets_of_ven
@@ -57,7 +57,7 @@ class Roster:
         patience: Patience | None = None,
         rated_kw: Callable[[], NDArray[np.float32]] | None = None,
     ) -> None:
-        self._fleet, self._prefix = fleet, prefix
+        self.fleet, self._prefix = fleet, prefix
         self._in_flight, self._rate = in_flight, rated_kw
         self.client_names = [prefix + str(town) for town in fleet.town_id]
         self.names = [prefix + str(name) for name in fleet.ven_name]
@@ -72,12 +72,17 @@ class Roster:
     @property
     def complete(self) -> bool:
         """Whether every VEN and every resource is registered."""
-        return bool(self.vens) and len(self.resource_ids) == self._fleet.n_resources
+        return bool(self.vens) and len(self.resource_ids) == self.fleet.n_resources
+
+    def must_be_complete(self) -> None:
+        """Raise a RunError unless everybody is registered."""
+        if not self.complete:
+            raise RunError("not everybody is registered", "await lab.register() first")
 
     @property
     def progress(self) -> str:
         """How far the registration is, in words."""
-        return f"{len(self.resource_ids)} of {self._fleet.n_resources} resources are registered"
+        return f"{len(self.resource_ids)} of {self.fleet.n_resources} resources are registered"
 
     async def settle(
         self,
@@ -111,7 +116,7 @@ class Roster:
         """
         vens: dict[int, Ven] = {}
         held: dict[int, dict[str, str]] = {}
-        of = self._fleet.n_resources
+        of = self.fleet.n_resources
         tenth = max(1, of // 10)
 
         async def register_ven(v: int) -> None:
@@ -119,19 +124,19 @@ class Roster:
             held[v] = await self._patiently(partial(client.resources_of, vens[v]))
 
         async def register_resource(r: int) -> None:
-            v = int(self._fleet.resource_ven[r])
+            v = int(self.fleet.resource_ven[r])
             await self._register_resource(client, r, vens[v], held[v])
             done = len(self.resource_ids)
             progress(done, of)
             if done % tenth == 0 or done == of:
                 log.info("Registered %d/%d resources", done, of)
 
-        await for_each(range(self._fleet.n_vens), register_ven, self._in_flight)
+        await for_each(range(self.fleet.n_vens), register_ven, self._in_flight)
         if len(self.resource_ids) == of:
             self.resource_ids.clear()
         missing = [r for r in range(of) if r not in self.resource_ids]
         await for_each(missing, register_resource, self._in_flight)
-        self.vens = [vens[v] for v in range(self._fleet.n_vens)]
+        self.vens = [vens[v] for v in range(self.fleet.n_vens)]
 
     async def register_again(self, client: Client, v: int, *, as_operator: bool) -> None:
         """Register one VEN, and what stands behind it, at a VTN that does not know it any more.
@@ -146,7 +151,7 @@ class Roster:
             Whether the VTN is our own: then resources get the status that the fleet's table says.
         """
         ven = await self._register_ven(client, v)
-        behind = np.flatnonzero(self._fleet.resource_ven == v)
+        behind = np.flatnonzero(self.fleet.resource_ven == v)
         held = await self._patiently(partial(client.resources_of, ven))
         for r in behind.tolist():
             await self._register_resource(client, r, ven, held)
@@ -163,7 +168,7 @@ class Roster:
         name = self.names[v]
         client_name = self.client_names[v]
         log.info("Registering VEN: %s", name)
-        fleet = self._fleet
+        fleet = self.fleet
         place = [round(float(degrees[v]), 5) for degrees in (fleet.longitude, fleet.latitude)]
         traits = Traits({"LOCATION": place}, targets_of_ven(fleet, v, self._prefix))
         return await self._patiently(lambda: client.register_ven(name, client_name, traits))
@@ -171,14 +176,14 @@ class Roster:
     async def _register_resource(
         self, client: Client, r: int, ven: Ven, held: Mapping[str, str]
     ) -> None:
-        resource = self._fleet.resource(r, ven.name)
+        resource = self.fleet.resource(r, ven.name)
         if resource.name in held:
             self.resource_ids[r] = held[resource.name]
             return
         rated = {}
         if self._rated_kw is not None:
             rated["MAX_POWER_CONSUMPTION"] = [math.ceil(10 * self._rated_kw[r]) / 10]
-        described = replace(resource, traits=Traits(rated, targets_of_resource(self._fleet, r)))
+        described = replace(resource, traits=Traits(rated, targets_of_resource(self.fleet, r)))
         told = await self._patiently(lambda: client.register_resource(ven, described))
         self.resource_ids[r] = told.id
         if told.is_new:
@@ -188,9 +193,9 @@ class Roster:
         """Give resources the status that the fleet's table says: on our own VTN only."""
         if not client.can("status"):
             return
-        which = np.arange(self._fleet.n_resources) if which is None else which
-        for r in which[~self._fleet.approved[which]].tolist():
-            status = cast("Status", str(self._fleet.status[r]))
+        which = np.arange(self.fleet.n_resources) if which is None else which
+        for r in which[~self.fleet.approved[which]].tolist():
+            status = cast("Status", str(self.fleet.status[r]))
             await self._patiently(partial(client.set_status, self.resource_ids[r], status))
 
     async def read_status(self, client: Client) -> None:

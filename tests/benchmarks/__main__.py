@@ -9,7 +9,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import batched_rows, fleet_rows, lab_rows, outbox_rows, pace, vtn_reports
+from tests.benchmarks import (
+    batched_rows,
+    fleet_rows,
+    history_rows,
+    lab_rows,
+    outbox_rows,
+    pace,
+    vtn_reports,
+)
 from tests.benchmarks.table import Row, line
 
 GROUPS: dict[str, Callable[[], Iterator[Row] | list[Row]]] = {
@@ -21,6 +29,7 @@ GROUPS: dict[str, Callable[[], Iterator[Row] | list[Row]]] = {
     "full": fleet_rows.full_flat,
     "memory": fleet_rows.memory,
     "batched": batched_rows.rows,
+    "history": history_rows.rows,
     "outbox": outbox_rows.rows,
     "vtn": vtn_reports.rows,
     "drift": lab_rows.drift,

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    ClassVar,
+    Generic,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
+
+import numpy as np
+from numpy.typing import NDArray
 
 from venlab.config import DIALECTS
 from venlab.errors import ConfigError
@@ -42,6 +53,7 @@ __all__ = [
     "Page",
     "Registered",
     "ReportWriter",
+    "SeriesWriter",
     "WindowWriter",
     "can_say",
     "dialect",
@@ -193,6 +205,31 @@ class WindowWriter(ReportWriter, Protocol):
         """Write the reports of several intervals; those before `new` are in a report already.
 
         A position is that of a new reading among all: interval by interval, load by load.
+        """
+        ...
+
+
+@runtime_checkable
+class SeriesWriter(Protocol):
+    """Writes also many intervals of loads that have no gap, as a VEN's history is."""
+
+    def write_series(
+        self, name: str, stamp: datetime, duration_s: int, watts: NDArray[np.int32], first: int
+    ) -> Draft:
+        """Write one report of that name.
+
+        Parameters
+        ----------
+        name : str
+            The report's.
+        stamp : datetime
+            Start of the first interval; each begins where the one before it ends.
+        duration_s : int
+            Length of each [s].
+        watts : int32 array, shape (intervals, loads) [W]
+            Mean power, 0 or more.
+        first : int
+            Which of the writer's loads the first column is.
         """
         ...
 

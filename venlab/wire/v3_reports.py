@@ -15,9 +15,9 @@ from venlab.wire import Address, Draft, Heard, Limits, LoadName
 from venlab.wire.v3_answers import PeriodAnswer, ReportAnswer
 from venlab.wire.v3_shapes import Report301, Report310
 
-__all__ = ["BatchWriter", "halves", "heard"]
+__all__ = ["WS_PER_KWH", "W_PER_KW", "BatchWriter", "halves", "heard"]
 
-_W_PER_KW, _WS_PER_KWH = 1000, 3_600_000
+W_PER_KW, WS_PER_KWH = 1000, 3_600_000
 _VALUE = 24  # bytes that a number takes, at most
 
 
@@ -132,8 +132,8 @@ class BatchWriter:
 
     def _number(self, duration_s: int) -> Callable[[int], bytes]:
         if self._kind == "DEMAND":
-            return lambda w: b"%d.%03d" % (w // _W_PER_KW, w % _W_PER_KW)
-        return lambda w: repr(w * duration_s / _WS_PER_KWH).encode()
+            return lambda w: b"%d.%03d" % (w // W_PER_KW, w % W_PER_KW)
+        return lambda w: repr(w * duration_s / WS_PER_KWH).encode()
 
     def _must_be_right(self, shape: type[Report301 | Report310]) -> None:
         """Read one body as a VTN will: a wrong shape is found before it is sent."""
@@ -193,11 +193,11 @@ def _watts(kind: str, value: object, period: PeriodAnswer | None) -> int:
     if kind not in UNITS or not isinstance(value, int | float):
         raise ValueError(f"{value!r} as {kind} is neither power nor energy")
     if kind == "DEMAND":
-        return round(value * _W_PER_KW)
+        return round(value * W_PER_KW)
     length = Duration.parse((period and period.duration) or "PT0S")
     if length.months or length.exact <= timedelta(0):
         raise ValueError(f"{value!r} KWH over {length}")
-    return round(value * _WS_PER_KWH / length.exact.total_seconds())
+    return round(value * WS_PER_KWH / length.exact.total_seconds())
 
 
 def _length(duration_s: int) -> str:

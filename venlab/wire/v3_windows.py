@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from venlab.wire import Draft, Measured
 from venlab.wire.v3_answers import ReportAnswer
-from venlab.wire.v3_reports import BatchWriter, heard
+from venlab.wire.v3_reports import W_PER_KW, WS_PER_KWH, BatchWriter, heard
 from venlab.wire.v3_shapes import Report301, Report310
 
 __all__ = ["BatchAndWindowWriter", "window_halves"]
@@ -50,6 +53,30 @@ class BatchAndWindowWriter(BatchWriter):
             self._report(f"{name}/{n}" if len(parts) > 1 else name, values[a:b], said[a:b])
             for n, (a, b) in enumerate(parts)
         ]
+
+    def write_series(
+        self, name: str, stamp: datetime, duration_s: int, watts: NDArray[np.int32], first: int
+    ) -> Draft:
+        """Write the report of intervals without a gap, each load's after its common period.
+
+        An interval without a period of its own follows the one before it, so this takes half the
+        bytes of `write_window`, and the numbers go into a ready form: seven million in seconds.
+        """
+        slot = b'{"id":%d,"payloads":[{"type":"%b","values":[%b]}]}'
+        kind, number = self._kind.encode(), b"%d.%03d" if self._kind == "DEMAND" else b"%a"
+        form = b",".join(slot % (n, kind, number) for n in range(len(watts)))
+        if self._kind == "DEMAND":
+            values = np.stack(np.divmod(watts, W_PER_KW), axis=-1).transpose(1, 0, 2)
+        else:
+            values = (watts.astype(np.int64) * duration_s / WS_PER_KWH).T
+        begin = self._of(stamp, duration_s)[1] + b',"intervals":['
+        entries = [
+            b"%b%b%b]}" % (entry, begin, form % tuple(load))
+            for entry, load in zip(
+                self._entries[first:], values.reshape(watts.shape[1], -1).tolist(), strict=False
+            )
+        ]
+        return Draft(name, self._body(name, entries), range(first, first + len(entries)))
 
     def _each(self, intervals: Sequence[Measured], new: int) -> Iterator[_Value]:
         """Yield each load's intervals, of the loads that have something new."""
