@@ -166,7 +166,8 @@ class Link:
             address = await self._patiently(find)
         digest = await asyncio.to_thread(lambda: history.digest)  # of gigabytes, perhaps
         with Journal(self._folder / f"history-{digest}.jsonl", config.vtn_url) as journal:
-            upload = Upload(
+            new_upload = partial(
+                Upload,
                 history,
                 client,
                 roster.vens,
@@ -179,6 +180,8 @@ class Link:
                 in_flight=config.in_flight,
                 look=config.look_before_resend,
             )
+            # Each load is rendered and looked at: a full fleet's take longer than a stop may wait.
+            upload = await asyncio.to_thread(new_upload)
             return await upload.send(progress)
 
     async def read_back(self, run_id: str, outbox: Outbox) -> None:

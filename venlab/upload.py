@@ -6,6 +6,7 @@ comes, each time the same under the same name. A journal says what the VTN has.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -195,6 +196,7 @@ class Upload:
         self._loads: list[NDArray[np.intp]] = []
         self._writers: list[ReportWriter] = []
         self._resource_ids = resource_ids
+        self._size = 0.0  # bytes a reading took in the last report that holds many
         for v, ven in enumerate(vens):
             loads = np.flatnonzero(history.measured & (history.ven_of_load == v))
             self._loads.append(loads)
@@ -251,8 +253,14 @@ class Upload:
         state = self._journal.states.get(block.name, "")
         if isinstance(state, list):
             return
-        drafts = [] if state == "parted" else self._drafts(block)
-        if not drafts or (state != "began" and self._too_long(block, drafts)):
+        parted = state == "parted" or (state != "began" and self._is_too_long(block))
+        # Beside the loop: a large VEN's day takes longer than a stop button may wait.
+        drafts = [] if parted else await asyncio.to_thread(self._drafts, block)
+        if len(drafts) == 1:
+            self._size = len(drafts[0].body) / block.readings
+            parted = state != "began" and self._is_too_long(block)
+        if parted:
+            drafts.clear()
             await self._send_halves(block)
             return
         self._journal.note(block.name, "began")
@@ -281,11 +289,12 @@ class Upload:
         if 10 * now // of > 10 * before // of:
             log.info("Uploaded %s of %s readings", f"{now:,}", f"{of:,}")
 
-    def _too_long(self, block: Block, drafts: list[Draft]) -> bool:
-        """Tell whether a report must be parted, if it can be."""
+    def _is_too_long(self, block: Block) -> bool:
+        """Tell whether a report must be parted, if it can be; by the length of the last one."""
+        if not self._size or block.readings == 1:
+            return False
         too_many = len(block.loads) > self._limits.most_resources
-        long = too_many or len(drafts[0].body) > self._limits.most_bytes
-        return long and len(drafts) == 1 < block.readings
+        return too_many or block.readings * self._size > self._limits.most_bytes
 
     def _drafts(self, block: Block) -> list[Draft]:
         """Return a block's report; where the dialect has none for many readings, one for each."""
