@@ -77,7 +77,7 @@ async def test_its_history_goes_too(
     """With the event that it is about."""
 
     async def upload(lab: vl.Lab) -> None:
-        await lab.upload(vl.History.simulate(lab.fleet, until=lab.starts_at, days=2))
+        await lab.upload(vl.History.simulate(lab.fleet, until=lab.simulator.time_of(0), days=2))
 
     run = await played(tmp_path / "run", vtn, "3.1.0", and_then=upload)
     assert await clean(run, "--yes") == 0
