@@ -25,7 +25,7 @@ LAYERS = """
     fleet response prices transport fasttransport retry pace paging
     simulator auth credentials exchange client report runfile made outbox latency circuit sender vtn
     delivery baselines embedded roster eventwatch resume outside
-    reporting
+    reporting measures
     runreader results audit player opening link probe trial clean
     lab
     canvas recovery plots exercises crash
