@@ -32,8 +32,7 @@ def fleet(seed: int, holes: float = 0.0, n: int = 4) -> pd.DataFrame:
 
 
 def made(name: str, power: pd.DataFrame, adjust: Adjustment | None) -> Baseline:
-    level = name in ("3+2 same-day", "meter before/after")
-    return RULES[name](power, *EVENT, **({} if level else {"adjust": adjust}))
+    return RULES[name](power, *EVENT, adjust=adjust)
 
 
 @few

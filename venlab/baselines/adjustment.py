@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from venlab.baselines.case import Case
 from venlab.baselines.meters import Array, mean, ratio
 from venlab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from venlab.baselines.case import Case
 
 __all__ = ["Adjustment"]
 

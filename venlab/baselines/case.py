@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 import numpy as np
 
+from venlab.baselines.adjustment import Adjustment
 from venlab.baselines.meters import Array, Mask, Moment, as_meters, moments, step_of
 from venlab.calendar import TZ
 from venlab.errors import DataError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Called", "Case", "Options"]
 
 Called: TypeAlias = "str | date | tuple[Moment, Moment]"
+BEFORE = Adjustment()
 AFTER_H = 4.0  # a baseline reaches at least so far past the event, for the rebound
 
 
@@ -30,6 +32,8 @@ class Options(TypedDict, total=False):
 
     Attributes
     ----------
+    adjust : Adjustment or None
+        The same-day adjustment, where the rule's own is not meant; None for none.
     called : iterable
         Other events: local days (``"2023-11-21"``, a date) or pairs (start, end). Their days are
         not used, but where there are too few others.
@@ -47,6 +51,7 @@ class Options(TypedDict, total=False):
         after the event, by default.
     """
 
+    adjust: Adjustment | None
     called: Iterable[Called]
     tz: str
     lookback_days: int
@@ -71,6 +76,8 @@ class Case:
         The starts of the intervals that the baseline is for.
     options : Options
         How days are chosen.
+    adjust : Adjustment or None
+        How the baseline is moved.
     """
 
     power_kw: Power
@@ -79,18 +86,26 @@ class Case:
     end: pd.Timestamp
     stamps: pd.DatetimeIndex
     options: Options
+    adjust: Adjustment | None
 
     @classmethod
     def of(
-        cls, power_kw: Power, start: Moment, end: Moment, options: Options, before_h: float = 0.0
+        cls,
+        power_kw: Power,
+        start: Moment,
+        end: Moment,
+        options: Options,
+        *,
+        adjust: Adjustment | None = BEFORE,
+        before_h: float = 0.0,
     ) -> Case:
-        """Check meters and event; the baseline begins at midnight or `before_h` before the event.
+        """Check meters and event; the baseline begins at midnight, or before what it is made of.
 
         DataError where the event is not in the data, or no meter has a value in it.
         """
         import pandas as pd
 
-        tz = options.get("tz", TZ)
+        adjust, tz = options.get("adjust", adjust), options.get("tz", TZ)
         table = as_meters(power_kw)
         begin, over = moments(start, end, tz)
         step, first = step_of(table), table.index[0]
@@ -102,7 +117,9 @@ class Case:
         if not table[inside].notna().to_numpy().any():
             raise DataError("no meter has a value in the event", "give the readings of the event")
         midnight = begin.tz_convert(tz).normalize()
-        early = min(midnight, begin - pd.Timedelta(hours=before_h))
+        early = min(
+            midnight, begin - pd.Timedelta(hours=max(before_h, adjust.before_h if adjust else 0.0))
+        )
         late = max(
             (over.tz_convert(tz) - step).normalize() + pd.DateOffset(days=1),
             over + pd.Timedelta(hours=AFTER_H),
@@ -111,7 +128,7 @@ class Case:
             late = max(over, moments(start, options["until"], tz)[1])
         first_stamp = early.tz_convert("UTC") + (first - early) % step  # on the meters' own grid
         stamps = pd.date_range(first_stamp, late.tz_convert("UTC"), freq=step, inclusive="left")
-        return cls(power_kw, table, begin, over, stamps, options)
+        return cls(power_kw, table, begin, over, stamps, options, adjust)
 
     @property
     def tz(self) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from venlab.baselines.adjustment import Adjustment
 from venlab.baselines.case import Case
 from venlab.baselines.meters import Array
 from venlab.errors import DataError
@@ -75,7 +74,6 @@ def finished(
     rule: str,
     case: Case,
     base: Array,
-    adjust: Adjustment | None,
     notes: Iterable[Sequence[str]],
     *,
     used: pd.DataFrame | None = None,
@@ -90,8 +88,8 @@ def finished(
         raise DataError(f"{rule} finds no data to make a baseline from", "give more data")
     columns = case.table.columns
     moved, by_kw, words = base, np.zeros(len(columns)), [""] * len(columns)
-    if adjust:
-        moved, by_kw, words = adjust.applied(case, base)
+    if case.adjust:
+        moved, by_kw, words = case.adjust.applied(case, base)
     told = ["; ".join(filter(None, each)) for each in zip(*notes, words, strict=True)]
     nothing = pd.DataFrame(index=pd.Index([], name="day"), columns=columns, dtype=float)
     made: list[Any] = [

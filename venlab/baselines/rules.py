@@ -33,18 +33,10 @@ __all__ = [
     "twin",
 ]
 
-BEFORE = Adjustment()
 DIFFERENCE = Adjustment(limits=(-math.inf, math.inf))
 
 
-def ten_of_ten(
-    power_kw: Power,
-    start: Moment,
-    end: Moment,
-    *,
-    adjust: Adjustment | None = BEFORE,
-    **options: Unpack[Options],
-) -> Baseline:
+def ten_of_ten(power_kw: Power, start: Moment, end: Moment, **options: Unpack[Options]) -> Baseline:
     """Return the mean of the last 10 days of the event's kind, interval by interval.
 
     On a Saturday, and on a Sunday or holiday, of the last 4. At least 5 (4) are wanted. CAISO's
@@ -58,10 +50,8 @@ def ten_of_ten(
         Mean power [kW] by the aware start of each interval, a column a meter; NaN is missing.
     start, end : str or datetime
         Of the event.
-    adjust : Adjustment, optional
-        The same-day adjustment; None for none.
     **options
-        See `Options`: called, tz, lookback_days, skip_day_after, most_missing, until.
+        See `Options`: adjust, called, tz, lookback_days, skip_day_after, most_missing, until.
 
     Raises
     ------
@@ -79,35 +69,23 @@ def ten_of_ten(
     >>> found.event_kw.tolist(), len(found.days)
     ([50.0, 50.0], 10)
     """
-    case = _case(power_kw, start, end, adjust, options)
-    wanted = (10, 10, 5) if _business(case) else (4, 4, 4)
-    return _highest("10-of-10", case, wanted, adjust)
+    case = Case.of(power_kw, start, end, options)
+    return _highest("10-of-10", case, (10, 10, 5) if _business(case) else (4, 4, 4))
 
 
 def five_of_ten(
-    power_kw: Power,
-    start: Moment,
-    end: Moment,
-    *,
-    adjust: Adjustment | None = BEFORE,
-    **options: Unpack[Options],
+    power_kw: Power, start: Moment, end: Moment, **options: Unpack[Options]
 ) -> Baseline:
     """Return the mean of the 5 days that used most at the event's hours, of the last 10.
 
     PG&E's rule for weekdays (Power Saver FAQ), which adjusts by hours after the event too:
     ``Adjustment(after_h=2)``; those hold the rebound. It takes what `ten_of_ten` takes.
     """
-    case = _case(power_kw, start, end, adjust, options)
-    return _highest("5-of-10", case, (5, 10, 5), adjust)
+    return _highest("5-of-10", Case.of(power_kw, start, end, options), (5, 10, 5))
 
 
 def four_of_five(
-    power_kw: Power,
-    start: Moment,
-    end: Moment,
-    *,
-    adjust: Adjustment | None = BEFORE,
-    **options: Unpack[Options],
+    power_kw: Power, start: Moment, end: Moment, **options: Unpack[Options]
 ) -> Baseline:
     """Return the mean of the 4 days that used most at the event's hours, of the last 5.
 
@@ -115,34 +93,21 @@ def four_of_five(
     response (Manual 11), with the additive adjustment that it calls symmetric, but for its
     replacing of days that used under a quarter of the mean. It takes what `ten_of_ten` takes.
     """
-    case = _case(power_kw, start, end, adjust, options)
-    return _highest("4-of-5", case, (4, 5, 4) if _business(case) else (2, 3, 2), adjust)
+    case = Case.of(power_kw, start, end, options)
+    return _highest("4-of-5", case, (4, 5, 4) if _business(case) else (2, 3, 2))
 
 
 def three_of_five(
-    power_kw: Power,
-    start: Moment,
-    end: Moment,
-    *,
-    adjust: Adjustment | None = BEFORE,
-    **options: Unpack[Options],
+    power_kw: Power, start: Moment, end: Moment, **options: Unpack[Options]
 ) -> Baseline:
     """Return the mean of the 3 days that used most at the event's hours, of the last 5.
 
     PG&E's rule for weekends and holidays (Power Saver FAQ). It takes what `ten_of_ten` takes.
     """
-    case = _case(power_kw, start, end, adjust, options)
-    return _highest("3-of-5", case, (3, 5, 3), adjust)
+    return _highest("3-of-5", Case.of(power_kw, start, end, options), (3, 5, 3))
 
 
-def match_day(
-    power_kw: Power,
-    start: Moment,
-    end: Moment,
-    *,
-    adjust: Adjustment | None = None,
-    **options: Unpack[Options],
-) -> Baseline:
+def match_day(power_kw: Power, start: Moment, end: Moment, **options: Unpack[Options]) -> Baseline:
     """Return the mean of the 3 days that are most like the day of the event.
 
     Alike is the least root mean square difference over the local day, without the event and the
@@ -150,7 +115,7 @@ def match_day(
     event hold the rebound, which makes days of a high evening look alike. It takes what
     `ten_of_ten` takes.
     """
-    case = _case(power_kw, start, end, adjust, options)
+    case = Case.of(power_kw, start, end, options, adjust=None)
     past = Past(case)
     today = case.start.tz_convert(case.tz).date()
     same = np.asarray(case.stamps.tz_convert(case.tz).date == today)
@@ -158,30 +123,22 @@ def match_day(
     far = np.array([mean((past.held(day) - case.actual)[same] ** 2) for day in past.days])
     among, notes = pool(past, 3, len(past.days), 3)
     chosen = least(far, among & ~np.isnan(far), 3)
-    return _weighed("match-day", past, chosen.astype(float), adjust, notes)
+    return _weighed("match-day", past, chosen.astype(float), notes)
 
 
-def ninety_ten(
-    power_kw: Power,
-    start: Moment,
-    end: Moment,
-    *,
-    adjust: Adjustment | None = BEFORE,
-    **options: Unpack[Options],
-) -> Baseline:
+def ninety_ten(power_kw: Power, start: Moment, end: Moment, **options: Unpack[Options]) -> Baseline:
     """Return 0.9 × the baseline so far + 0.1 × the last day, day by day over the look-back.
 
     It begins with the mean of the 10 oldest days. ISO New England, until its proposal of 2015 to
     replace it by 10-of-10. It takes what `ten_of_ten` takes.
     """
-    case = _case(power_kw, start, end, adjust, options)
-    past = Past(case)
+    past = Past(Case.of(power_kw, start, end, options))
     among, notes = pool(past, 10, len(past.days), 10)
     found, newer = among.sum(axis=0), among.cumsum(axis=0) - 1
     first = np.minimum(found, 10)
     begun = 0.9 ** (found - first) / np.maximum(first, 1)
     weights = np.where(newer >= found - first, begun, 0.1 * 0.9**newer) * among
-    return _weighed("90/10", past, weights, adjust, notes)
+    return _weighed("90/10", past, weights, notes)
 
 
 def same_day(
@@ -206,7 +163,7 @@ def same_day(
     before_h, after_h, gap_h : float
         How many hours before and after, and how far from the event [h].
     """
-    case = Case.of(power_kw, start, end, options, before_h + gap_h)
+    case = Case.of(power_kw, start, end, options, adjust=None, before_h=before_h + gap_h)
     return _level("3+2 same-day", case, before_h, after_h, gap_h)
 
 
@@ -230,18 +187,12 @@ def meter_before_after(
     before_h : float
         How many hours [h].
     """
-    case = Case.of(power_kw, start, end, options, before_h)
+    case = Case.of(power_kw, start, end, options, adjust=None, before_h=before_h)
     return _level("meter before/after", case, before_h, 0.0, 0.0)
 
 
 def control_group(
-    power_kw: Power,
-    start: Moment,
-    end: Moment,
-    control_kw: Power,
-    *,
-    adjust: Adjustment | None = DIFFERENCE,
-    **options: Unpack[Options],
+    power_kw: Power, start: Moment, end: Moment, control_kw: Power, **options: Unpack[Options]
 ) -> Baseline:
     """Return the mean of meters that were not asked, moved to each meter by the hours before.
 
@@ -252,23 +203,19 @@ def control_group(
 
     Parameters
     ----------
-    power_kw, start, end, adjust, **options
+    power_kw, start, end, **options
         As in `ten_of_ten`; the adjustment has no cap here.
     control_kw : Series or DataFrame
         The hold-out's power [kW], like those that were asked, over the same times.
     """
-    case = _case(power_kw, start, end, adjust, options)
+    case = Case.of(power_kw, start, end, options, adjust=DIFFERENCE)
     control = as_meters(control_kw, "control_kw").reindex(case.stamps).to_numpy()
     base = np.broadcast_to(mean(control.T)[:, None], case.actual.shape)
-    return finished("control group", case, base, adjust, [_nothing(base, case)])
+    return finished("control group", case, base, [_nothing(base, case)])
 
 
 def twin(
-    power_kw: Power,
-    start: Moment,
-    end: Moment,
-    twin_kw: Power,
-    **options: Unpack[Options],
+    power_kw: Power, start: Moment, end: Moment, twin_kw: Power, **options: Unpack[Options]
 ) -> Baseline:
     """Return the truth: the same meters, simulated with the same seed and without the event.
 
@@ -304,9 +251,9 @@ def given(
     """
     table = alike(power_kw, baseline_kw, f"the {rule} baseline")
     options.setdefault("until", table.index[-1] + step_of(table))
-    case = Case.of(power_kw, start, end, options)
+    case = Case.of(power_kw, start, end, options, adjust=None)
     base = table.reindex(case.stamps).to_numpy()
-    return finished(rule, case, base, None, [_nothing(base, case)])
+    return finished(rule, case, base, [_nothing(base, case)])
 
 
 RULES: dict[str, Callable[..., Baseline]] = {
@@ -322,43 +269,33 @@ RULES: dict[str, Callable[..., Baseline]] = {
 """The rules that need nothing but the meter, by the name that a `Baseline` gives."""
 
 
-def _case(
-    power_kw: Power, start: Moment, end: Moment, adjust: Adjustment | None, options: Options
-) -> Case:
-    return Case.of(power_kw, start, end, options, adjust.before_h if adjust else 0.0)
-
-
 def _business(case: Case) -> bool:
     return kind_of(case.start.tz_convert(case.tz).date()) == "business"
 
 
-def _highest(
-    rule: str, case: Case, wanted: tuple[int, int, int], adjust: Adjustment | None
-) -> Baseline:
+def _highest(rule: str, case: Case, wanted: tuple[int, int, int]) -> Baseline:
     """Take the `x` days of highest use of the last `y`; under `fewest`, called ones too."""
     x, y, fewest = wanted
     past = Past(case)
     among, notes = pool(past, y, y, fewest)
-    return _weighed(rule, past, least(-past.use, among, x).astype(float), adjust, notes)
+    return _weighed(rule, past, least(-past.use, among, x).astype(float), notes)
 
 
-def _weighed(
-    rule: str, past: Past, weights: Array, adjust: Adjustment | None, notes: list[list[str]]
-) -> Baseline:
+def _weighed(rule: str, past: Past, weights: Array, notes: list[list[str]]) -> Baseline:
     import pandas as pd
 
     total = weights.sum(axis=0)
     shares = np.divide(weights, total, out=np.zeros(weights.shape), where=total > 0)
     used = pd.DataFrame(shares, pd.Index(past.days, name="day"), past.case.table.columns)[::-1]
     base = past.weighted(weights)
-    return finished(rule, past.case, base, adjust, notes, used=used[(used > 0).any(axis=1)])
+    return finished(rule, past.case, base, notes, used=used[(used > 0).any(axis=1)])
 
 
 def _level(rule: str, case: Case, before_h: float, after_h: float, gap_h: float) -> Baseline:
     """Take one number: the mean of the event's own day around it."""
     level = mean(case.actual[case.around(before_h, after_h, gap_h)])
     base = np.broadcast_to(level, case.actual.shape)
-    return finished(rule, case, base, None, [_nothing(base, case)])
+    return finished(rule, case, base, [_nothing(base, case)])
 
 
 def _nothing(base: Array, case: Case) -> list[str]:
