@@ -52,7 +52,9 @@ async def test_it_is_what_a_run_measures(tmp_path: Path) -> None:
     cycles = [(datetime.fromisoformat(stamp), watts) for _, stamp, _, watts in results.cycles()]
     assert len(cycles) == 48
     for stamp, watts in cycles:
-        quarter = lab.simulator.time_of(0) + (stamp - lab.simulator.time_of(0)) // INTERVAL * INTERVAL
+        quarter = (
+            lab.simulator.time_of(0) + (stamp - lab.simulator.time_of(0)) // INTERVAL * INTERVAL
+        )
         assert (of[quarter] == watts).all(), stamp
 
 

@@ -30,7 +30,7 @@ LAYERS = """
     simulator responder auth credentials exchange client report runfile made outbox
     latency circuit sender vtn
     history delivery baselines embedded roster eventwatch resume outside
-    reporting participation upload
+    reporting participation upload measures
     runreader results audit player opening link probe trial clean
     lab playback
     canvas recovery plots exercises crash
@@ -164,7 +164,7 @@ def test_a_module_is_split_past_400_lines(path: Path) -> None:
 
 
 def test_the_package_is_thin() -> None:
-    """The core path stays under 2,300 lines of code, the lab under 9,700.
+    """The core path stays under 2,300 lines of code, the lab under 12,000.
 
     Delivery that survives (retry, circuit, rate, tokens, resume, recovery) took what a first
     budget of 6,000 had left for the standard's dialects and for demand response; what an event
@@ -175,11 +175,14 @@ def test_the_package_is_thin() -> None:
     that the people of design.md §1 come for first, and no run uses it: 550 of the lab's;
     to take back what a run made there, which must be written down first, another 250; to report
     as an event's descriptor asks, in windows, sums and gaps that the closing check counts, 340;
-    what each VEN sees of events, and what was deleted, 130.
+    what each VEN sees of events, and what was deleted, 130. Demand response, which the lab is for:
+    what loads do when they are asked, and who takes part, 800; a run played again with its twin,
+    150; the baselines and measures that a settlement needs, 700; a fleet's past and its upload,
+    430.
     """
     server = [path for path in MODULES if part(dotted(path)) in ("vtn", "faults")]
     assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2300
-    assert sum(code_lines(path) for path in MODULES if path not in server) < 9700
+    assert sum(code_lines(path) for path in MODULES if path not in server) < 12000
     assert sum(map(code_lines, server)) < 2500
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from venlab import plots
+    from venlab import baselines, measures, plots
     from venlab.audit import Check
     from venlab.calendar import parse_time
     from venlab.client import Client
@@ -55,11 +55,13 @@ __all__ = [
     "Simulator",
     "Timeline",
     "VenlabError",
+    "baselines",
     "can_say",
     "check",
     "crashed",
     "describe",
     "dialect",
+    "measures",
     "params",
     "parse_time",
     "plots",
@@ -96,10 +98,12 @@ _HOME = {
     "parse_time": "calendar",
 }
 
+_MODULES = {"baselines", "measures", "plots"}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "plots":
-        return import_module("venlab.plots")
+    if name in _MODULES:
+        return import_module(f"venlab.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'venlab' has no attribute {name!r}")
     return getattr(import_module(f"venlab.{_HOME[name]}"), name)

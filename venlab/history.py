@@ -87,7 +87,7 @@ class History:
         fleet : Fleet
             Its approved resources are measured.
         until : datetime
-            End of the last quarter, aware: a lab's `starts_at`, say.
+            End of the last quarter, aware: such as `lab.simulator.time_of(0)`.
         days : int
             How many times 24 hours.
         seed : int
