@@ -37,7 +37,7 @@ def test_the_tour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = play(
         "tour", tmp_path, monkeypatch, vens=2, speed=200.0, seed=3, out_dir=str(tmp_path / "run")
     )
-    assert "Aabenraa: notParticipating\nAars: notParticipating" in said
+    assert "Aabenraa: optIn\nAars: optIn" in said
     assert "nothing is missing" in said
     assert unanswered(said) == 2
     summary = json.loads((tmp_path / "run" / "summary.json").read_text("utf-8"))
