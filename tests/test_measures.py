@@ -60,6 +60,13 @@ def test_a_short_lull_does_not_end_a_rebound() -> None:
     assert (row["rebound_kwh"], row["rebound_h"]) == (10.0, 1.25)
 
 
+def test_a_shed_that_goes_on_is_not_quiet() -> None:
+    """Half an hour more at 60 kW after the event, then back to 100: −40 kW · ½ h."""
+    power = meter([60] * 8, [60, 60])
+    row = measure(power, truth(power)).iloc[0]
+    assert (row["rebound_kwh"], row["rebound_h"]) == (-20.0, 0.5)
+
+
 def test_a_rebound_that_the_data_do_not_end() -> None:
     """Power that stays above the twin has not come back: what there is counts, and is marked."""
     power = meter([60] * 8, [120] * 16)
@@ -147,6 +154,14 @@ def test_error_over_events_is_of_all_their_intervals() -> None:
     assert (row["bias_kw"], row["mae_kw"], row["rrmse"], row["intervals"]) == (0, 20, 0.2, 16)
     with pytest.raises(DataError, match="2 baselines and 1 twins are not of the same events"):
         error(found, [truth(power)])
+
+
+def test_error_is_of_the_intervals_that_both_have() -> None:
+    """110 for 100 kW, and nothing for 300: a tenth off, not a twentieth."""
+    true_kw, base = SHED * 0 + 100, SHED * 0 + 110
+    true_kw.iloc[12:16], base.iloc[12:16] = 300, np.nan
+    row = error(given(SHED, *EVENT, base), twin(SHED, *EVENT, true_kw)).iloc[0]
+    assert (row["rrmse"], row["bias_frac"], row["intervals"]) == (0.1, 0.1, 4)
 
 
 def test_settlement_by_hand() -> None:

@@ -61,6 +61,21 @@ def test_called_days_fill_up_to_the_least_number() -> None:
     assert found.note == "3 of 10 days found; called days taken too: 2023-11-22, 2023-11-23"
 
 
+def test_the_look_back_is_45_days() -> None:
+    """Of a longer history day 45, Monday 16 October, is used, the Friday before it not."""
+    index = hours("2023-09-01")
+    power = levels(dict.fromkeys({t.date() for t in local(index)}, 1.0), index)
+    assert ninety_ten(power, *EVENT).days.index[0] == date(2023, 10, 16)
+    longer = ninety_ten(power, *EVENT, lookback_days=48)
+    assert longer.days.index[0] == date(2023, 10, 13)
+
+
+def test_of_equal_days_the_newest_are_taken() -> None:
+    """A meter that shows the same each day: the highest 5 of 10 are the last five."""
+    found = five_of_ten(levels(dict.fromkeys(ALL, 1.0)), *EVENT)
+    assert list(found.days.index) == BUSINESS[4::-1]
+
+
 def test_no_day_at_all_is_an_error() -> None:
     """A history that begins today, or on a Saturday for a Monday's event, is too short."""
     power = levels(ALL, hours("2023-11-30"))

@@ -116,10 +116,8 @@ class Case:
         inside = (table.index >= begin) & (table.index < over)
         if not table[inside].notna().to_numpy().any():
             raise DataError("no meter has a value in the event", "give the readings of the event")
-        midnight = begin.tz_convert(tz).normalize()
-        early = min(
-            midnight, begin - pd.Timedelta(hours=max(before_h, adjust.before_h if adjust else 0.0))
-        )
+        reach = pd.Timedelta(hours=max(before_h, adjust.before_h if adjust else 0.0))
+        early = min(begin.tz_convert(tz).normalize(), begin - reach)
         late = max(
             (over.tz_convert(tz) - step).normalize() + pd.DateOffset(days=1),
             over + pd.Timedelta(hours=AFTER_H),
