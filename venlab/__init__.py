@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from venlab.history import History
     from venlab.lab import Lab
     from venlab.model import Event, Signal
+    from venlab.playback import Playback
     from venlab.profiles import Profiles
     from venlab.results import Results
     from venlab.secret import Secret
@@ -48,6 +49,7 @@ __all__ = [
     "Lab",
     "LabConfig",
     "Meter",
+    "Playback",
     "Profiles",
     "Results",
     "Secret",
@@ -82,6 +84,7 @@ _HOME = {
     "Lab": "lab",
     "LabConfig": "config",
     "Meter": "simulator",
+    "Playback": "playback",
     "Profiles": "profiles",
     "Results": "results",
     "Secret": "secret",
