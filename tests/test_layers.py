@@ -33,7 +33,7 @@ LAYERS = """
     reporting participation upload measures
     runreader results audit player opening link probe trial clean
     lab playback
-    canvas recovery plots exercises crash
+    canvas recovery answer plots exercises crash
     panel dashboard
     notebooks runs commands
     cli

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from venlab.answer import answer
 from venlab.canvas import (
     END_USE_COLOURS,
     OUTCOME_COLOURS,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "agenda",
+    "answer",
     "by_ven",
     "diversity",
     "end_uses",
