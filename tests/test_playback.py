@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -17,10 +18,12 @@ import venlab as vl
 from tests.test_resume import broken_off
 from venlab.config import DIALECTS, LabConfig
 from venlab.durations import FOR_EVER, Duration
+from venlab.errors import StoreError, VenlabError
 from venlab.eventtext import event_of, text_of
 from venlab.lab import Lab
 from venlab.model import Event, Interval, Period, Point, Signal, Target
 from venlab.opting import Choice
+from venlab.platforms import data_dir
 from venlab.playback import Playback
 from venlab.results import Results
 
@@ -103,6 +106,38 @@ async def test_without_an_event_there_is_no_difference(tmp_path: Path) -> None:
     assert again.choices.empty
 
 
+async def test_the_table_that_a_run_had_is_kept(called: Results, tmp_path: Path) -> None:
+    """An edited table moves the loads, and is gone on with though it was deleted meanwhile."""
+    table = tmp_path / "mine.csv"
+    shutil.copy(data_dir() / "flexibility_parameters.csv", table)
+    text = table.read_text("utf-8").replace(",0.6,0.05,1.1,", ",0.0,0.05,1.1,")  # houses' heating
+    table.write_text(text, encoding="utf-8")
+    results = await played(quick(tmp_path / "run", flexibility_csv=str(table)))
+    table.unlink()
+    again = Playback(results.folder)
+    measured = watts(results)[:, np.repeat(again.approved, 6)] / 1000
+    power_kw = np.repeat(again.power_kw("load").to_numpy(), 2, axis=0)
+    assert np.abs(power_kw - measured).max() <= 0.0005 + 1e-6
+    assert (watts(results) != watts(called)).any()
+
+
+async def test_a_table_that_is_none(tmp_path: Path) -> None:
+    """It is told before anything is started, and the folder can be used again."""
+    table = tmp_path / "mine.csv"
+    table.write_text("building_type,load\nigloo,load_0\n", encoding="utf-8")
+    config = quick(tmp_path / "run", flexibility_csv=str(table))
+    with pytest.raises(VenlabError, match=r"mine\.csv"):
+        await Lab(config).open()
+
+
+async def test_a_run_that_measured_nothing(tmp_path: Path) -> None:
+    """There is nothing to play again, and that is said."""
+    async with Lab(quick(tmp_path / "run")) as lab:
+        pass
+    with pytest.raises(StoreError, match="has measured nothing yet"):
+        Playback(lab.folder)
+
+
 async def test_an_event_for_one_town_moves_only_that(called: Results, tmp_path: Path) -> None:
     """Aars is named: Aabenraa has the power of a run without event, Aars that of one with it."""
 
@@ -116,11 +151,11 @@ async def test_an_event_for_one_town_moves_only_that(called: Results, tmp_path: 
     assert set(one.choices["ven"]) == {"Aars"}
 
 
-@pytest.mark.parametrize("at_step", [1, 4, 7])
+@pytest.mark.parametrize("at_step", [3, 6])  # the event is in steps 2 to 4
 async def test_a_run_that_is_broken_off_goes_on_with_its_event(
     called: Results, tmp_path: Path, at_step: int
 ) -> None:
-    """Before it, in it and after it: the loads go on from where they were, to the watt."""
+    """In it and after it: the loads go on from where they were, to the watt."""
 
     class Announcing(Lab):
         async def register(self, *args: object) -> None:  # type: ignore[override] # only so called

@@ -107,7 +107,7 @@ class Lab:
         await stack.enter_async_context(runlog.held(run_file, resume=not new))
         try:
             if new:  # from here on it can be gone on with
-                self.fleet.to_csv(self.folder / "fleet.csv")
+                opening.keep_tables(self.config, self.fleet, self.folder)
                 resume.write_settings(self.folder, self.config, self.run_id)
             self.outbox = Outbox(run_file, durability=self.config.durability)
             stack.callback(self.outbox.close)
@@ -355,7 +355,7 @@ class Lab:
             self.config,
             fleet=self.fleet,
             simulator=self.simulator,
-            responder=opening.responder_of(self.config, self.fleet, self.policy),
+            responder=opening.responder_of(self.config, self.fleet, self.folder, self.policy),
             roster=self.roster,
             client=self.client,
             outbox=self.outbox,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ __all__ = [
     "facts",
     "fleet_of",
     "guard",
+    "keep_tables",
     "new_run_id",
     "patience",
     "promise",
@@ -36,6 +39,7 @@ __all__ = [
     "simulator_of",
 ]
 
+FLEXIBILITY = "flexibility.csv"
 REGISTRATION_TRIES = 8  # about ten seconds: a VTN that is just starting again is waited for
 
 
@@ -66,9 +70,20 @@ def simulator_of(config: LabConfig, fleet: Fleet, began: str = "") -> Simulator:
     return Simulator(fleet, profiles, seed=config.seed, start=start, step_min=config.step)
 
 
-def responder_of(config: LabConfig, fleet: Fleet, policy: Policy | None = None) -> Responder:
-    """Return what a run's loads do about events, by the table that the settings name."""
-    flexible = Flexibility.of(fleet, Profiles.load(), config.flexibility_csv or None)
+def keep_tables(config: LabConfig, fleet: Fleet, folder: Path) -> None:
+    """Write what a run is played with into its folder: a table may be edited afterwards."""
+    fleet.to_csv(folder / "fleet.csv")
+    if config.flexibility_csv:
+        Flexibility.of(fleet, Profiles.load(), config.flexibility_csv)  # is it one?
+        shutil.copyfile(config.flexibility_csv, folder / FLEXIBILITY)
+
+
+def responder_of(
+    config: LabConfig, fleet: Fleet, folder: Path, policy: Policy | None = None
+) -> Responder:
+    """Return what a run's loads do about events, by the table that it keeps, else the package's."""
+    own = folder / FLEXIBILITY
+    flexible = Flexibility.of(fleet, Profiles.load(), own if own.exists() else None)
     return Responder(
         fleet,
         flexible,

@@ -46,7 +46,8 @@ class Playback:
     Raises
     ------
     StoreError
-        The folder holds no run, or more steps than fit into memory.
+        The folder holds no run, one that has measured nothing since then, or more steps than fit
+        into memory.
     """
 
     def __init__(self, folder: str | Path, since: datetime | None = None) -> None:
@@ -55,10 +56,12 @@ class Playback:
         known = {name for _, name, *_ in describe()}
         own = {name: value for name, value in settings.items() if name in known}
         self._config = config = LabConfig.load(**{**own, "out_dir": "", "resume": False})
+        end = max((_end(row) for row in reader.cycles()), default=None)
+        if end is None:
+            raise StoreError(f"{reader.folder} has measured nothing yet", "run it first")
         self._simulator = opening.simulator_of(config, self.fleet, reader.about["start"])
-        self._step_h = config.step / 60
-        end = max((_end(row) for row in reader.cycles()), default=self._simulator.time_of(0))
-        self._steps = (end - self._simulator.time_of(0)) / timedelta(minutes=config.step)
+        self._length = timedelta(minutes=config.step)
+        self._steps = (end - self._simulator.time_of(0)) / self._length
         self._since = since or self._simulator.time_of(0)
         self.approved = np.any(
             [(watts >= 0).reshape(-1, len(LOADS)).any(axis=1) for *_, watts in reader.cycles()],
@@ -68,12 +71,15 @@ class Playback:
 
     def _play(self) -> None:
         """Play every step once more, as `Participation` did."""
-        responder = opening.responder_of(self._config, self.fleet)
+        responder = opening.responder_of(self._config, self.fleet, self._reader.folder)
         steps = defaultdict[int, list[Decision]](list)
         with self._reader._opened() as c:
             for step, decision in decided.kept(c):
                 steps[step].append(decision)
         self.decisions = [decision for step in sorted(steps) for decision in steps[step]]
+        if self._since >= self._simulator.time_of(0) + self._steps * self._length:
+            said = f"since is {self._since.isoformat()}, when {self._reader.folder} had ended"
+            raise StoreError(said, "name an earlier time")
         begins, rows = list[datetime](), list[tuple[NDArray[Any], ...]]()
         for step in range(int(np.ceil(self._steps - 1e-9))):
             begin = self._simulator.time_of(step)
