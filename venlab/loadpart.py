@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -96,9 +97,14 @@ class Part:
         spread[self.who] = values
         return spread
 
+    @cached_property
+    def resource(self) -> NDArray[np.intp]:
+        """Which resource each load is of, shape (M,)."""
+        return self.who // len(LOADS)
+
     def of_resources(self, values: Floats) -> Floats:
         """Return each load's value of its resource's."""
-        return values[self.who // len(LOADS)]
+        return values.take(self.resource)
 
     def mixed(self, ways: list[Floats], ages_min: list[float], minutes: float) -> Floats:
         """Return the mean power over a step in which loads go from one power to the next [kW].

@@ -115,7 +115,7 @@ class Response:
         _, self._both, self._is_both = np.intersect1d(
             at, self._deferrable.who, assume_unique=True, return_indices=True
         )
-        self._whose = np.concatenate([part.who // len(LOADS) for part in self._parts])
+        self._whose = np.concatenate([part.resource for part in self._parts])
         self._must_run = np.ones(len(can), np.float32)
         for part in self._parts:
             self._must_run[part.who] -= part.frac.astype(np.float32)
