@@ -67,7 +67,7 @@ class Outbox:
         self.destination = destination
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._failure: StoreError | None = None
-        self._attempts: list[Attempt] = []
+        self._attempts: deque[Attempt] = deque()
         self.recent: deque[Attempt] = deque(maxlen=RECENT)  # requests, for a live view
         self._handing_over, self._closed = threading.Lock(), False
         opened: Future[None] = Future()
@@ -128,7 +128,10 @@ class Outbox:
             self._write_attempts()
 
     def _write_attempts(self) -> None:
-        rows, self._attempts = self._attempts, []
+        rows: list[Attempt] = []
+        with suppress(IndexError):  # one by one: another thread may note, or write, at any moment
+            while True:
+                rows.append(self._attempts.popleft())
         self._tell(lambda c: c.executemany("INSERT INTO requests VALUES (?,?,?,?,?,?,?)", rows))
 
     def note_tick(self, tick: TickRow) -> None:
