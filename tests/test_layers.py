@@ -164,7 +164,7 @@ def test_a_module_is_split_past_400_lines(path: Path) -> None:
 
 
 def test_the_package_is_thin() -> None:
-    """The core path stays under 2,300 lines of code, the lab under 12,000.
+    """The core path stays under 2,300 lines of code, the lab under 12,200.
 
     Delivery that survives (retry, circuit, rate, tokens, resume, recovery) took what a first
     budget of 6,000 had left for the standard's dialects and for demand response; what an event
@@ -182,7 +182,7 @@ def test_the_package_is_thin() -> None:
     """
     server = [path for path in MODULES if part(dotted(path)) in ("vtn", "faults")]
     assert sum(code_lines(PACKAGE / f"{name}.py") for name in CORE) < 2300
-    assert sum(code_lines(path) for path in MODULES if path not in server) < 12000
+    assert sum(code_lines(path) for path in MODULES if path not in server) < 12200
     assert sum(map(code_lines, server)) < 2500
 
 
