@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from venlab.fleet import LOADS, Fleet
@@ -195,6 +195,7 @@ cuts = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(cuts, st.integers(0, 2**16))
+@example([(0, None), (0, 0.0), (0, 0.0), (0, None), (1, None)], 1)  # two parts on two ways
 def test_whatever_is_ordered(cuts: list[tuple[int, float | None]], seed: int) -> None:
     """No load is below 0 or above its rating or profile; deferred energy is kept; who cannot be
     called keeps his power to the bit; with nothing asked and nothing owed all do."""

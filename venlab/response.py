@@ -179,6 +179,7 @@ class Response:
             ages = [each.age_min(begin) for each in asked[1:]]
             each_part = zip(self._parts, *(way[0] for way in ways), strict=True)
             took = [part.mixed(powers, ages, 60 * hours) for part, *powers in each_part]
+            self._share_room(took, usual, undisturbed_kw)
         off = [kw - took_kw for kw, took_kw in zip(usual, took, strict=True)]
         self._drift.take(off[0], back, hours)
         self._deferral.take(-off[1], hours)
@@ -218,6 +219,16 @@ class Response:
         kept = [part.of_resources(keeps) for part in self._parts]
         powers = [kw * share for kw, share in zip(powers, kept, strict=True)]
         return powers, back[kept[0][back] == 1]
+
+    def _share_room(self, took: list[Floats], usual: list[Floats], undisturbed_kw: Power) -> None:
+        """Put off more where a load's parts, each on its way, would pass its rating together."""
+        room_kw = self._deferrable.room_kw(undisturbed_kw)[self._is_both]
+        warmer_kw, later_kw = (
+            (kw - before)[who]
+            for kw, before, who in zip(took, usual, (self._both, self._is_both), strict=False)
+        )
+        over_kw = np.maximum(warmer_kw + later_kw - room_kw, 0.0)
+        took[1][self._is_both] -= np.minimum(over_kw, np.maximum(later_kw, 0.0))
 
     def _kept(self, order: Order, powers: list[Floats], undisturbed_kw: Power) -> Floats:
         """Return the share of what its flexible parts want that each resource keeps under caps."""
