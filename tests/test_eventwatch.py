@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -302,7 +302,7 @@ async def test_each_ven_sees_its_own() -> None:
 
 
 async def test_a_ven_that_stops_seeing_it_leaves_the_others() -> None:
-    """Gone for one it is there for two, gone for all it is cancelled; then it comes back to one."""
+    """Gone for one it is handed on for two, gone for all it is cancelled; then one has it back."""
     views = Views({f"town{n}": [listed("e")] for n in range(3)})
     async with apart(views) as (client, watch):
         await watch.poll(client, VENS, NOW)
@@ -310,13 +310,32 @@ async def test_a_ven_that_stops_seeing_it_leaves_the_others() -> None:
         for gone, left in (("town1", ["town0", "town2"]), ("town0", ["town2"])):
             views.of[gone] = []
             await watch.poll(client, VENS, NOW)
-            assert (told(watch), sorted(watch.received_by(event))) == ([], left)
+            assert (told(watch), sorted(watch.received_by(event))) == ([("e", False)], left)
         views.of["town2"] = []
         await watch.poll(client, VENS, NOW)
         assert (told(watch), watch.received_by(event)) == ([("e", True)], frozenset())
         views.of["town1"] = [listed("e")]
         await watch.poll(client, VENS, NOW)
         assert (told(watch), watch.received_by(event)) == ([("e", False)], {"town1"})
+
+
+async def test_a_ven_that_sees_it_later_is_decided_about_too() -> None:
+    """Of three VENs one gets no answer at first: then it is handed on for all three, and once."""
+    views = Views({f"town{n}": [listed("e")] for n in range(3)}, {"town0": (503, b"{}")})
+    async with apart(views) as (client, watch):
+        decided_for: list[list[str]] = []
+
+        def decide(_event: Event, names: frozenset[str]) -> Callable[[Ven], str]:
+            decided_for.append(sorted(names))
+            return lambda _: "optIn"
+
+        watch._decide = decide
+        await watch.poll(client, VENS, NOW)
+        views.instead.clear()
+        for _ in range(2):
+            await watch.poll(client, VENS, NOW)
+        assert decided_for == [["town1", "town2"], ["town0", "town1", "town2"]]
+        assert told(watch) == [("e", False), ("e", False)]
 
 
 @pytest.mark.parametrize("instead", [None, (503, b"{}"), (403, b"{}"), (200, b"<p>hotel</p>")])

@@ -131,6 +131,7 @@ def test_every_sum_holds_the_same_energy(
     assert frame.notna().all(axis=None)
     approved, towns = chosen.approved, chosen.ven_name[chosen.resource_ven]
     expected = {
+        "fleet": 1,
         "ven": chosen.n_vens,
         "resource": approved.sum(),
         "load": 6 * approved.sum(),
@@ -152,7 +153,7 @@ def test_unknown_words_are_config_errors() -> None:
     """By what there is no sum, a VEN that is not there, a time without a zone, no days."""
     history = simulated(TWO)
     with pytest.raises(ConfigError, match="by is 'town'"):
-        history.kw("town")  # type: ignore[arg-type]
+        history.kw("town")  # type: ignore[arg-type] # wrong on purpose
     with pytest.raises(ConfigError, match="no VEN 'Atlantis'"):
         history.kw("ven", vens=["Atlantis"])
     with pytest.raises(ConfigError, match="a time with a zone"):

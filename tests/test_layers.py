@@ -17,13 +17,13 @@ PACKAGE = Path(__file__).parents[1] / "venlab"
 # A module may import from its own row and from those above it, never in a circle.
 LAYERS = """
     errors secret platforms
-    clock calendar durations model draws tasks runlog urls faults ratewatch
+    clock calendar durations model draws tasks runlog urls faults ratewatch jsonlines
     settings
     config
     reportplan
     wire profiles timeline track tables
     fleet thermal deferral prices
-    flexibility names transport fasttransport retry pace paging
+    flexibility names grouping transport fasttransport retry pace paging
     loadpart opting eventtext
     response decided
     orders

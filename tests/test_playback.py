@@ -182,7 +182,7 @@ async def test_why_who_took_part(called: Results) -> None:
     power, twin = again.power_kw("resource"), again.twin_kw("resource")
     for (ven, resource), choice in choices.items():
         if choice in ("by hand", "not enrolled"):
-            assert (power[f"{ven}/{resource}"] == twin[f"{ven}/{resource}"]).all()
+            assert (power[ven, resource] == twin[ven, resource]).all()
     (decision,) = again.decisions
     assert (decision.choices[~again.approved] == Choice.NOT_ASKED).all()
 

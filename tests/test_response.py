@@ -32,8 +32,8 @@ def flexible(fleet: Fleet) -> Flexibility:
     return Flexibility.of(fleet, Profiles.load())
 
 
-def two_buildings(**columns: float) -> tuple[Fleet, Flexibility]:
-    """Two resources of one VEN, whose loads all have these shares and times, and nothing else."""
+def one_ven(**columns: float) -> tuple[Fleet, Flexibility]:
+    """One VEN's 17 resources, whose loads all have these shares and times, and nothing else."""
     fleet = Fleet.reference(7).only(["Aabenraa"])
     n, zeros = fleet.n_loads, np.zeros(fleet.n_loads)
     table = {f.name: zeros for f in fields(Flexibility)}
@@ -63,7 +63,7 @@ def test_what_is_shed_follows_delay_and_ramp() -> None:
     """1 kW, half of it off after 5 min on a ramp of 10: in the first quarter 5 min at 1 kW, then
     10 min at 0.75 in the mean; from the next on 0.5; a ramp of 6 min back makes 0.9 of the first
     quarter after it: 6 min at 0.75, then 9 at 1."""
-    fleet, flexible = two_buildings(
+    fleet, flexible = one_ven(
         sheddable_frac=1.0, response_delay_min=5, ramp_down_min=10, ramp_up_min=6
     )
     response, usual_kw = Response(flexible, fleet, all_of(fleet)), np.ones(fleet.n_loads, "f4")
@@ -80,7 +80,7 @@ def test_what_is_shed_follows_delay_and_ramp() -> None:
 @pytest.mark.parametrize("step_min", [1, 5, 15])
 def test_a_ramp_is_the_same_at_every_step(step_min: int) -> None:
     """The energy of an hour with a delay and a ramp in it does not depend on the step."""
-    fleet, flexible = two_buildings(
+    fleet, flexible = one_ven(
         sheddable_frac=1.0, response_delay_min=7, ramp_down_min=11, ramp_up_min=3
     )
     response, usual_kw = Response(flexible, fleet, all_of(fleet)), np.ones(fleet.n_loads, "f4")
@@ -94,7 +94,7 @@ def test_a_ramp_is_the_same_at_every_step(step_min: int) -> None:
 
 def test_who_is_let_go_before_it_began_never_begins() -> None:
     """Asked at 17:00 and let go at 17:03, before the delay of 5 min: nothing happened."""
-    fleet, flexible = two_buildings(sheddable_frac=1.0, response_delay_min=5, ramp_down_min=1)
+    fleet, flexible = one_ven(sheddable_frac=1.0, response_delay_min=5, ramp_down_min=1)
     response, usual_kw = Response(flexible, fleet, all_of(fleet)), np.ones(fleet.n_loads, "f4")
     response.obey(order(fleet, BEGIN, 0.4))
     response.obey(order(fleet, BEGIN + timedelta(minutes=3)))
@@ -103,7 +103,7 @@ def test_who_is_let_go_before_it_began_never_begins() -> None:
 
 def test_a_compressor_stays_off_for_its_shortest_time() -> None:
     """Off at once and let go after 2 min, it stays off for 10: of 15 min 10 are at half."""
-    fleet, flexible = two_buildings(sheddable_frac=1.0, min_off_min=10)
+    fleet, flexible = one_ven(sheddable_frac=1.0, min_off_min=10)
     response, usual_kw = Response(flexible, fleet, all_of(fleet)), np.ones(fleet.n_loads, "f4")
     response.obey(order(fleet, BEGIN, 0.5))
     response.obey(order(fleet, BEGIN + timedelta(minutes=2)))
@@ -113,7 +113,7 @@ def test_a_compressor_stays_off_for_its_shortest_time() -> None:
 def test_a_cap_lets_go_first_what_must_run() -> None:
     """102 loads of 1 kW, a quarter must run: 25.5 kW; a cap of 60 leaves 34.5 of 76.5 for the
     rest, in proportion, so each takes 0.25 + 0.75 × 34.5 ÷ 76.5."""
-    fleet, flexible = two_buildings(sheddable_frac=0.75)
+    fleet, flexible = one_ven(sheddable_frac=0.75)
     response, usual_kw = Response(flexible, fleet, all_of(fleet)), np.ones(fleet.n_loads, "f4")
     response.obey(order(fleet, BEGIN, ven=60.0))
     power_kw = response.step(usual_kw, BEGIN, 0.25)
@@ -123,7 +123,7 @@ def test_a_cap_lets_go_first_what_must_run() -> None:
 
 def test_a_shortfall_is_told() -> None:
     """A cap of 20 kW over 25.5 kW that must run: 5.5 kW are short, and all else is off."""
-    fleet, flexible = two_buildings(sheddable_frac=0.75)
+    fleet, flexible = one_ven(sheddable_frac=0.75)
     response, usual_kw = Response(flexible, fleet, all_of(fleet)), np.ones(fleet.n_loads, "f4")
     response.obey(order(fleet, BEGIN, ven=20.0))
     assert response.step(usual_kw, BEGIN, 0.25).sum() == pytest.approx(25.5)
@@ -132,7 +132,7 @@ def test_a_shortfall_is_told() -> None:
 
 def test_a_cap_of_one_resource_is_that_resources() -> None:
     """3 kW for the second one of 6: its loads take half, all others all."""
-    fleet, flexible = two_buildings(sheddable_frac=1.0)
+    fleet, flexible = one_ven(sheddable_frac=1.0)
     response, usual_kw = Response(flexible, fleet, all_of(fleet)), np.ones(fleet.n_loads, "f4")
     cap = np.full(fleet.n_resources, FREE)
     cap[1] = 3.0

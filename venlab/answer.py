@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from venlab.canvas import END_USE_COLOURS, edges, local_time, new_figure, shade, shown
+from venlab.canvas import END_USE_COLOURS, edges, local_time, new_figure, power_unit, shade, shown
 from venlab.model import Event
 from venlab.playback import Playback
 
@@ -54,7 +54,7 @@ def answer(again: Playback, event: Event) -> Figure:
 
 
 def _power(axes: Axes, power_kw: pd.Series[float], twin_kw: pd.Series[float]) -> None:
-    unit, scale = ("MW", 1000.0) if twin_kw.max() >= 2000 else ("kW", 1.0)
+    unit, scale = power_unit(twin_kw.max())
     times = edges(power_kw.index)
     used, would = (np.append(kw, kw.iloc[-1]) / scale for kw in (power_kw, twin_kw))
     for more, less, colour, label in (

@@ -25,6 +25,7 @@ __all__ = [
     "kept",
     "local_time",
     "new_figure",
+    "power_unit",
     "shade",
     "shown",
 ]
@@ -87,6 +88,11 @@ def local_time(axes: Axes, starts: Any) -> None:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
     axes.set_xlabel(f"Copenhagen time [h], from {starts[0]:%a %d %b %Y}")
+
+
+def power_unit(most_kw: float) -> tuple[str, float]:
+    """Return the unit of a power axis, and how many kW one is: MW from 2 MW on."""
+    return ("MW", 1000.0) if most_kw >= 2000 else ("kW", 1.0)
 
 
 def kept(figure: Figure, results: Results, name: str) -> Figure:

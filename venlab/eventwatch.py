@@ -27,6 +27,8 @@ Views = dict[frozenset[str], list[Event]]  # who sees what: VENs by client name
 class EventWatch:
     """Remembers which version of which event was seen, and hands on each once.
 
+    Where each VEN asks for itself, a version is handed on again when others see it than did.
+
     OpenADR 3 cancels by deletion (User Guide 7.9): an event that is listed no more has one version
     more, a cancelled one, unless it was over by itself. Listed again, it counts again.
 
@@ -98,7 +100,7 @@ class EventWatch:
         views = await self._views(client, vens) if apart else {fleet: await client.events()}
         listed = self._receive(views, fleet)
         for event in listed.values():
-            if (new := self._as_new(event) or self._as_joined(event)) is None:
+            if (new := self._as_new(event) or self._as_seen_by_others(event)) is None:
                 continue
             answered, sees = self._answered[new.id, new.version], self._receivers[new.id]
             answer_of = self._decide(new, sees)
@@ -127,11 +129,11 @@ class EventWatch:
             return None
         return replace(event, version=max(event.version, last.version + 1))
 
-    def _as_joined(self, event: Event) -> Event | None:
-        """Return the version that was handed on, where more VENs see it now than saw it then."""
-        known = self._receivers[event.id] <= self._handed.get(event.id, frozenset())
+    def _as_seen_by_others(self, event: Event) -> Event | None:
+        """Return the version that was handed on, where other VENs see it now than saw it then."""
         last = self._seen[event.id]
-        return None if known or last.cancelled else last
+        same = self._receivers[event.id] == self._handed.get(event.id)
+        return None if same or last.cancelled else last
 
     async def _views(self, client: Client, vens: Sequence[Ven]) -> Views:
         """Let each VEN ask for its events; raise where none is answered."""

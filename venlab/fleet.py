@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from venlab.errors import ConfigError, DataError
 from venlab.model import Resource, Status
 from venlab.platforms import data_dir
-from venlab.profiles import Profiles
+from venlab.profiles import HEATED, Profiles
 from venlab.tables import near, read_schema, read_table
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class Fleet:
         simulated = ~np.isin(self.profile, list(profiles.measured))
         no_cooling = mix["building_type"][mix["has_cooling"] == "no"]
         scale[simulated & np.isin(self.building_type, no_cooling), 1] = 0.0
-        scale[np.ix_(simulated & (self.heat_supply == "district_heating"), [0, 5])] = 0.0
+        scale[np.ix_(simulated & (self.heat_supply == "district_heating"), [*HEATED])] = 0.0
         return scale.astype(np.float32)
 
     @property

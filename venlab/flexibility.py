@@ -14,7 +14,7 @@ from venlab.calendar import day_type
 from venlab.errors import DataError
 from venlab.fleet import LOADS, Fleet
 from venlab.platforms import data_dir
-from venlab.profiles import DAYS, Profiles
+from venlab.profiles import DAYS, HEATED, Profiles
 from venlab.tables import near, read_schema, read_table
 
 __all__ = ["Flexibility"]
@@ -25,7 +25,6 @@ NAME = "flexibility_parameters"
 QUARTERS_A_DAY = 96
 WINTER, SUMMER = (12, 1, 2), (6, 7, 8)
 COOLING = LOADS.index("load_1")
-HEATED = {LOADS.index("load_0"): 0, LOADS.index("load_5"): 1}  # load → column of the COPs
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,22 +10,22 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from venlab.errors import ConfigError, StoreError
-from venlab.fleet import END_USES, LOADS, Fleet
+from venlab.fleet import LOADS, Fleet
+from venlab.grouping import By, Grouping
 from venlab.profiles import Profiles
 from venlab.simulator import Meter, Noise, Simulator
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["A_DAY", "INTERVAL", "By", "History", "Step"]
+__all__ = ["A_DAY", "INTERVAL", "History", "Step"]
 
-By = Literal["ven", "resource", "load", "building_type", "end_use"]
 Step = Callable[[NDArray[np.float32], datetime], NDArray[np.float32]]
 
 INTERVAL = timedelta(minutes=15)
@@ -176,7 +176,7 @@ class History:
 
         Parameters
         ----------
-        by : {"ven", "resource", "load", "building_type", "end_use"}
+        by : {"fleet", "ven", "resource", "load", "building_type", "end_use"}
             What the columns are; a resource's have VEN and resource, a load's the load too. What
             has no approved resource has no column.
         vens : int, str or sequence of str, optional
@@ -198,18 +198,12 @@ class History:
         if vens is not None:
             named = np.isin(self.fleet.town_id, self.fleet.only(vens).town_id)
             there = there & named[self.ven_of_load]
-        labels, group = self._groups(by)
-        # Loads of a group side by side; those of a VEN and of a resource are so in the fleet.
-        loads = np.flatnonzero(there)
-        loads = loads[np.argsort(group[loads], kind="stable")]
-        groups, begins = np.unique(group[loads], return_index=True)
-        power_kw = np.empty((len(self.watts), len(groups)))
+        groups = Grouping.of(self.fleet, by, there)
+        power_kw = np.empty((len(self.watts), len(groups.columns)))
         rows = max(1, AT_ONCE // max(1, self.watts[0].nbytes))
         for n in range(0, len(power_kw), rows):
-            part = self.watts[n : n + rows].take(loads, axis=1)
-            sums = np.add.reduceat(part, begins, axis=1, dtype=np.int64)
-            power_kw[n : n + rows] = sums / 1000
-        return pd.DataFrame(power_kw, self.stamps, labels[groups])
+            power_kw[n : n + rows] = groups.sums(self.watts[n : n + rows], np.int64) / 1000
+        return pd.DataFrame(power_kw, self.stamps, groups.columns)
 
     @property
     def stamps(self) -> pd.DatetimeIndex:
@@ -252,29 +246,6 @@ class History:
             f"History: {days:g} day{'s' * (days != 1)} from {self.start:%Y-%m-%dT%H:%MZ}, "
             f"{self.readings:,} readings of {int(self.measured.sum()):,} loads"
         )
-
-    def _groups(self, by: str) -> tuple[pd.Index[Any], NDArray[np.intp]]:
-        """Return what the groups are called, and which of them each load belongs to."""
-        import pandas as pd
-
-        fleet, names = self.fleet, self.fleet.ven_name[self.fleet.resource_ven]
-        each = np.arange(fleet.n_loads)
-        if by == "load":
-            levels = [*(np.repeat(n, len(LOADS)) for n in (names, fleet.resource_name))]
-            levels.append(np.tile(LOADS, fleet.n_resources))
-            return pd.MultiIndex.from_arrays(levels, names=["ven", "resource", "load"]), each
-        if by == "resource":
-            levels = [names, fleet.resource_name]
-            index = pd.MultiIndex.from_arrays(levels, names=["ven", "resource"])
-            return index, each // len(LOADS)
-        if by == "end_use":
-            return pd.Index(END_USES, name=by), each % len(LOADS)
-        if by == "ven":
-            return pd.Index(fleet.ven_name, name=by), self.ven_of_load
-        if by == "building_type":
-            kinds, which = np.unique(fleet.building_type, return_inverse=True)
-            return pd.Index(kinds, name=by), np.repeat(which, len(LOADS))
-        raise ConfigError(f"by is {by!r}", f"use one of {', '.join(get_args(By))}")
 
 
 def _names(fleet: Fleet) -> list[str]:

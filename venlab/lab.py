@@ -22,6 +22,7 @@ from venlab.link import Link
 from venlab.opting import Policy
 from venlab.outbox import Outbox
 from venlab.player import Player, Status
+from venlab.profiles import Profiles
 from venlab.results import RUN_FILE, Results
 from venlab.roster import Roster
 from venlab.tasks import awake, forgive_interrupt, in_any_case, run_blocking
@@ -72,7 +73,8 @@ class Lab:
         self.fleet = fleet or opening.fleet_of(self.config)
         self.run_id = kept.get("run_id") or opening.new_run_id()
         self.folder = Path(self.config.out_dir or Path(runlog.runs_folder(), self.run_id))
-        self.simulator = opening.simulator_of(self.config, self.fleet)
+        self._tables = self.fleet, Profiles.load()
+        self.simulator = opening.simulator_of(self.config, *self._tables)
         self._wall = wall or Clock(1.0)
         self.roster = Roster(
             self.fleet,
@@ -90,8 +92,6 @@ class Lab:
         self._state, self._problem = "new", ""
         self._said: AbstractContextManager[object] = nullcontext()
 
-    # -- one after the other, each in its own cell ------------------------------------------------
-
     async def open(self) -> Lab:
         """Make the run folder, start the embedded VTN where none is named, and greet it.
 
@@ -107,7 +107,7 @@ class Lab:
         await stack.enter_async_context(runlog.held(run_file, resume=not new))
         try:
             if new:  # from here on it can be gone on with
-                opening.keep_tables(self.config, self.fleet, self.folder)
+                opening.keep_tables(self.config, *self._tables, self.folder)
                 resume.write_settings(self.folder, self.config, self.run_id)
             self.outbox = Outbox(run_file, durability=self.config.durability)
             stack.callback(self.outbox.close)
@@ -348,14 +348,14 @@ class Lab:
         if self._player:
             raise RunError(f"{self.run_id} was played already", "make a new Lab for another run")
         if began := self._before.get("start"):
-            self.simulator = opening.simulator_of(self.config, self.fleet, began)
+            self.simulator = opening.simulator_of(self.config, *self._tables, began)
         elif self.config.realtime:  # now is when it runs, not when the lab was made
-            self.simulator = opening.simulator_of(self.config, self.fleet)
+            self.simulator = opening.simulator_of(self.config, *self._tables)
         return Player(
             self.config,
             fleet=self.fleet,
             simulator=self.simulator,
-            responder=opening.responder_of(self.config, self.fleet, self.folder, self.policy),
+            responder=opening.responder_of(self.config, *self._tables, self.folder, self.policy),
             roster=self.roster,
             client=self.client,
             outbox=self.outbox,

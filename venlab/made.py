@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
+
+from venlab.jsonlines import line_of, whole_lines
 
 __all__ = ["Diary", "Making"]
 
@@ -55,24 +56,17 @@ class Diary:
         self.folder, self._url = Path(folder), url
         self._open: Counter[tuple[str, str, str]] = Counter()
         self._ids: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
-        self._torn = b""  # a line that a kill cut off: the next begins a line of its own
-        path = self.folder / MADE_FILE
-        *lines, self._torn = (path.read_bytes() if path.exists() else b"").split(b"\n")
-        for line in lines:
-            try:
-                *making, where = json.loads(line)
-                if where == url:
-                    self._learn(Making(*making))
-            except (ValueError, TypeError):  # cut off, and gone on after
-                continue
+        notes, self._begin = whole_lines(self.folder / MADE_FILE)
+        for *making, where in notes:
+            if where == url:
+                self._learn(Making(*making))
 
     def note(self, making: Making) -> None:
         """Write down that something is asked for, was made, or was refused."""
         self._learn(making)
         with (self.folder / MADE_FILE).open("ab") as file:
-            end = b"\n" if self._torn else b""
-            file.write(end + json.dumps([*making, self._url], ensure_ascii=False).encode() + b"\n")
-        self._torn = b""
+            file.write(self._begin + line_of([*making, self._url]))
+        self._begin = b""
 
     def owns(self, making: Making) -> bool:
         """Tell whether the thing of this kind, name and id was made by the run."""

@@ -216,18 +216,6 @@ class Event:
             intervals=(Interval(0, (asked,)),),
         )
 
-    def is_for(self, who: Iterable[Target]) -> bool:
-        """Tell whether it is for everybody, or for somebody who has one of these names."""
-        if not self.targets:
-            return True
-        targets, names = {*self.targets}, {target.name for target in self.targets}
-        return any(
-            name in names
-            if not kind
-            else not targets.isdisjoint((Target(name, kind), Target(name)))
-            for name, kind in who
-        )
-
     @property
     def signal(self) -> Signal | None:
         """The first thing it asks for: all, of an event as `between` makes it."""

@@ -1,11 +1,18 @@
-"""What a fleet's VENs and resources go by at a VTN, and by which names events mean them."""
+"""What a fleet's VENs and resources go by at a VTN, and whom of them an event names."""
 
 from __future__ import annotations
 
-from venlab.fleet import Fleet
-from venlab.model import Target
+from collections.abc import Mapping
 
-__all__ = ["targets_of_resource", "targets_of_ven"]
+import numpy as np
+from numpy.typing import NDArray
+
+from venlab.fleet import Fleet
+from venlab.model import Event, Target
+
+__all__ = ["named_resources", "named_vens", "targets_of_resource", "targets_of_ven"]
+
+VEN, AREA, RESOURCE, GROUP = "VEN_NAME", "SERVICE_AREA", "RESOURCE_NAME", "GROUP"
 
 
 def targets_of_ven(fleet: Fleet, v: int, prefix: str = "") -> tuple[Target, ...]:
@@ -25,8 +32,7 @@ def targets_of_ven(fleet: Fleet, v: int, prefix: str = "") -> tuple[Target, ...]
     >>> [target.name for target in targets_of_ven(Fleet.reference(), 1, "class-")]
     ['class-Aars', 'DK1']
     """
-    name = Target(prefix + str(fleet.ven_name[v]), "VEN_NAME")
-    return name, Target(str(fleet.price_area[v]), "SERVICE_AREA")
+    return tuple(Target(str(n[v]), kind) for kind, n in _ven_names(fleet, prefix).items())
 
 
 def targets_of_resource(fleet: Fleet, r: int) -> tuple[Target, ...]:
@@ -39,5 +45,31 @@ def targets_of_resource(fleet: Fleet, r: int) -> tuple[Target, ...]:
     r : int
         Which one.
     """
-    kind = Target(str(fleet.building_type[r]), "GROUP")
-    return Target(str(fleet.resource_name[r]), "RESOURCE_NAME"), kind
+    return tuple(Target(str(n[r]), kind) for kind, n in _resource_names(fleet).items())
+
+
+def named_vens(fleet: Fleet, event: Event, prefix: str = "") -> NDArray[np.bool_]:
+    """Return which VENs an event names, shape (V,); parameters as of `targets_of_ven`."""
+    return _named(event, _ven_names(fleet, prefix))
+
+
+def named_resources(fleet: Fleet, event: Event) -> NDArray[np.bool_]:
+    """Return which resources an event names, themselves or their group, shape (R,)."""
+    return _named(event, _resource_names(fleet))
+
+
+def _ven_names(fleet: Fleet, prefix: str) -> dict[str, NDArray[np.str_]]:
+    return {VEN: np.char.add(prefix, fleet.ven_name.astype(str)), AREA: fleet.price_area}
+
+
+def _resource_names(fleet: Fleet) -> dict[str, NDArray[np.str_]]:
+    return {RESOURCE: fleet.resource_name, GROUP: fleet.building_type}
+
+
+def _named(event: Event, names: Mapping[str, NDArray[np.str_]]) -> NDArray[np.bool_]:
+    """Tell who has a name that is a target: of that kind, or of none that anybody said."""
+    found = [
+        np.isin(own, [name for name, type_ in event.targets if type_ in ("", kind)])
+        for kind, own in names.items()
+    ]
+    return np.asarray(np.any(found, axis=0))

@@ -63,27 +63,30 @@ def fleet_of(config: LabConfig) -> Fleet:
     return fleet.only(min(config.vens, fleet.n_vens))
 
 
-def simulator_of(config: LabConfig, fleet: Fleet, began: str = "") -> Simulator:
+def simulator_of(config: LabConfig, fleet: Fleet, profiles: Profiles, began: str = "") -> Simulator:
     """Return the simulator of a run that began at a time, or begins by its settings, at step 0."""
-    profiles = Profiles.load()
     start = datetime.fromisoformat(began) if began else config.start_utc()
     return Simulator(fleet, profiles, seed=config.seed, start=start, step_min=config.step)
 
 
-def keep_tables(config: LabConfig, fleet: Fleet, folder: Path) -> None:
+def keep_tables(config: LabConfig, fleet: Fleet, profiles: Profiles, folder: Path) -> None:
     """Write what a run is played with into its folder: a table may be edited afterwards."""
     fleet.to_csv(folder / "fleet.csv")
     if config.flexibility_csv:
-        Flexibility.of(fleet, Profiles.load(), config.flexibility_csv)  # is it one?
+        Flexibility.of(fleet, profiles, config.flexibility_csv)  # is it one?
         shutil.copyfile(config.flexibility_csv, folder / FLEXIBILITY)
 
 
 def responder_of(
-    config: LabConfig, fleet: Fleet, folder: Path, policy: Policy | None = None
+    config: LabConfig,
+    fleet: Fleet,
+    profiles: Profiles,
+    folder: Path,
+    policy: Policy | None = None,
 ) -> Responder:
     """Return what a run's loads do about events, by the table that it keeps, else the package's."""
     own = folder / FLEXIBILITY
-    flexible = Flexibility.of(fleet, Profiles.load(), own if own.exists() else None)
+    flexible = Flexibility.of(fleet, profiles, own if own.exists() else None)
     return Responder(
         fleet,
         flexible,

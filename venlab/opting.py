@@ -14,7 +14,7 @@ from venlab import draws
 from venlab.fleet import LOADS, Fleet
 from venlab.flexibility import Flexibility
 from venlab.model import Event
-from venlab.names import targets_of_resource, targets_of_ven
+from venlab.names import named_resources, named_vens
 
 __all__ = ["Choice", "Decision", "Opting", "Policy"]
 
@@ -148,17 +148,8 @@ class Opting:
         sees = np.isin(np.arange(fleet.n_vens), list(receivers))
         if not event.targets:
             return sees[fleet.resource_ven]
-        own = [event.is_for(targets_of_ven(fleet, v, self._prefix)) for v in range(fleet.n_vens)]
-        return (np.array(own)[fleet.resource_ven] | self.named(event)) & sees[fleet.resource_ven]
-
-    def named(self, event: Event) -> Bools:
-        """Return which resources an event names, themselves or their group, shape (R,)."""
-        fleet = self._fleet
-        names = {target.name for target in event.targets}
-        if not names & {*fleet.resource_name.tolist(), *fleet.building_type.tolist()}:
-            return np.zeros(fleet.n_resources, bool)
-        each = range(fleet.n_resources)
-        return np.array([event.is_for(targets_of_resource(fleet, r)) for r in each])
+        named = named_vens(fleet, event, self._prefix)[fleet.resource_ven]
+        return (named | named_resources(fleet, event)) & sees[fleet.resource_ven]
 
     def _not_by_hand(self, event: Event, enrolled: Bools) -> Bools:
         start = event.period.start if event.period else None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from venlab.fleet import LOADS, Fleet
 from venlab.flexibility import Flexibility
+from venlab.names import named_resources
 from venlab.opting import Decision, Opting
 from venlab.prices import (
     CAPS,
@@ -100,7 +101,7 @@ class Orders:
                 log.warning("Event %s asks for %s: no load here answers that", event.name, type_)
         timeline = Timeline([replace(event, targets=())], received=received, seed=self._seed)
         self._known[event.id] = _Known(
-            decision, received, list(self._parts(timeline)), self._opting.named(event)
+            decision, received, list(self._parts(timeline)), named_resources(self._fleet, event)
         )
         ranked = sorted(self._known.items(), key=lambda e: rank(e[1].decision.event, e[1].received))
         self._known = dict(ranked)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from venlab.calendar import TZ
-from venlab.canvas import END_USE_COLOURS, OUTCOME_COLOURS
+from venlab.canvas import END_USE_COLOURS, OUTCOME_COLOURS, power_unit
 from venlab.fleet import END_USES, LOADS
 from venlab.lab import Lab
 from venlab.model import Event, Signal
@@ -204,7 +204,7 @@ def figure(lab: Lab, status: Status) -> str:
     """Return the fleet's power against time, stacked by end use, and what the colours mean."""
     power_kw = np.array([kw for _, kw in status.power_kw]).reshape(-1, len(END_USES))
     highest_kw = power_kw.sum(axis=1).max(initial=0)
-    unit, scale = ("MW", 1000.0) if highest_kw >= 2000 else ("kW", 1.0)
+    unit, scale = power_unit(highest_kw)
     every = _nice(highest_kw / scale)
     top = every * max(1, np.ceil(highest_kw / scale / every))
     levels = np.arange(0, top + every / 2, every) if status.power_kw else np.zeros(1)

@@ -71,21 +71,21 @@ class Participation:
             self._outbox.note_decision(step, at, decision)
             self._kept[step].append(decision)
 
-    def step(self, simulator: Simulator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the power of the simulator's next step, and what it would be without events."""
+    def step(self, simulator: Simulator) -> NDArray[np.float32]:
+        """Return the power of the simulator's next step [kW], with what events move of it."""
         step, begin = simulator.index, simulator.time_of(simulator.index)
         for decision in self._kept.pop(step, ()):
             self._responder.receive(decision, begin)
-        usual_kw = simulator.step()
-        return self._responder.step(begin, usual_kw), usual_kw
+        return self._responder.step(begin, simulator.step())
 
     def _decide(self, event: Event, names: frozenset[str]) -> Callable[[Ven], str]:
         """Decide about an event that the VENs of these client names see; return who says what."""
         fleet, clients = self._fleet, self._roster.client_names
         receivers = [v for v, name in enumerate(clients) if name in names]
-        decision = self._responder.decide(event, receivers, self._roster.approved)
         if event.cancelled:
             decision = self._nobody(event)
+        else:
+            decision = self._responder.decide(event, receivers, self._roster.approved)
         self._decided[event.id, event.version] = decision
 
         def answer(ven: Ven) -> str:

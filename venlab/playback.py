@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from venlab import decided, opening
-from venlab.config import LabConfig, describe
+from venlab import opening
+from venlab.calendar import TZ
 from venlab.errors import StoreError
 from venlab.fleet import END_USES, LOADS
+from venlab.grouping import By, Grouping
 from venlab.model import Event
 from venlab.opting import Choice, Decision
-from venlab.resume import kept_settings
+from venlab.profiles import Profiles
+from venlab.responder import Responder
+from venlab.resume import kept_settings, played_config
 from venlab.runreader import RunReader
 from venlab.track import lifespan
 
@@ -52,14 +55,12 @@ class Playback:
 
     def __init__(self, folder: str | Path, since: datetime | None = None) -> None:
         self._reader = reader = RunReader(folder)
-        self.fleet, settings = reader.fleet, kept_settings(folder)
-        known = {name for _, name, *_ in describe()}
-        own = {name: value for name, value in settings.items() if name in known}
-        self._config = config = LabConfig.load(**{**own, "out_dir": "", "resume": False})
+        self.fleet, profiles = reader.fleet, Profiles.load()
+        self._config = config = played_config(kept_settings(folder))
         end = max((_end(row) for row in reader.cycles()), default=None)
         if end is None:
             raise StoreError(f"{reader.folder} has measured nothing yet", "run it first")
-        self._simulator = opening.simulator_of(config, self.fleet, reader.about["start"])
+        self._simulator = opening.simulator_of(config, self.fleet, profiles, reader.about["start"])
         self._length = timedelta(minutes=config.step)
         self._steps = (end - self._simulator.time_of(0)) / self._length
         self._since = since or self._simulator.time_of(0)
@@ -67,15 +68,13 @@ class Playback:
             [(watts >= 0).reshape(-1, len(LOADS)).any(axis=1) for *_, watts in reader.cycles()],
             axis=0,
         )
-        self._play()
+        self._play(opening.responder_of(config, self.fleet, profiles, reader.folder))
 
-    def _play(self) -> None:
+    def _play(self, responder: Responder) -> None:
         """Play every step once more, as `Participation` did."""
-        responder = opening.responder_of(self._config, self.fleet, self._reader.folder)
         steps = defaultdict[int, list[Decision]](list)
-        with self._reader._opened() as c:
-            for step, decision in decided.kept(c):
-                steps[step].append(decision)
+        for step, decision in self._reader.decisions():
+            steps[step].append(decision)
         self.decisions = [decision for step in sorted(steps) for decision in steps[step]]
         if self._since >= self._simulator.time_of(0) + self._steps * self._length:
             said = f"since is {self._since.isoformat()}, when {self._reader.folder} had ended"
@@ -94,26 +93,25 @@ class Playback:
             state = response.deviation_k.astype(np.float32), responder.tired, response.at_band
             rows.append((power_kw, usual_kw, *state, response.shortfall_kw))
             begins.append(begin)
-            self.pending_kwh = response.pending_kwh
-        self._begins = begins
+        self.pending_kwh, self._begins = responder.response.pending_kwh, begins
         self._power_kw, self._usual_kw, self._drift_k, self._tired, self._at_band, short = (
             np.array(column) for column in zip(*rows, strict=True)
         )
-        self.shortfall_kw = self._frame(short, self.fleet.ven_name)
+        self.shortfall_kw = self._frame(np.array(short), list(self.fleet.ven_name))
 
     # -- as tables -----------------------------------------------------------------------------
 
-    def power_kw(self, by: str = "fleet") -> pd.DataFrame:
+    def power_kw(self, by: By = "fleet") -> pd.DataFrame:
         """Return the power of approved resources [kW], by the local start of each step.
 
         Parameters
         ----------
-        by : str
-            ``fleet``, ``ven``, ``building_type``, ``end_use``, ``resource`` or ``load``.
+        by : {"fleet", "ven", "resource", "load", "building_type", "end_use"}
+            What the columns are, as of `History.kw`.
         """
         return self._grouped(self._power_kw, by)
 
-    def twin_kw(self, by: str = "fleet") -> pd.DataFrame:
+    def twin_kw(self, by: By = "fleet") -> pd.DataFrame:
         """Return the same without any event: the true baseline [kW]."""
         return self._grouped(self._usual_kw, by)
 
@@ -122,13 +120,10 @@ class Playback:
 
         Of those that have ever drifted in the run.
         """
-        uses, drifted = self._keys("end_use"), self._there & self._drift_k.any(axis=0)
-        columns = {
-            use: self._drift_k[:, drifted & (uses == use)].mean(axis=1)
-            for use in END_USES
-            if (drifted & (uses == use)).any()
-        }
-        return self._frame(np.array([*columns.values()]).T.reshape(len(self._begins), -1), columns)
+        drifted = self._there & self._drift_k.any(axis=0)
+        groups = Grouping.of(self.fleet, "end_use", drifted)
+        count = np.diff(groups.begins, append=len(groups.loads))
+        return self._frame(groups.sums(self._drift_k, np.float64) / count, groups.columns)
 
     @property
     def choices(self) -> pd.DataFrame:
@@ -174,11 +169,18 @@ class Playback:
 
     @property
     def groups(self) -> pd.DataFrame:
-        """VEN, building type and end use of each load, by its name: as `measures` takes them."""
+        """VEN, building type and end use of each load: as `by` of `measures` takes them."""
         import pandas as pd
 
-        names = ("ven", "building_type", "end_use")
-        return pd.DataFrame({n: self._keys(n)[self._there] for n in names}, self._loads)
+        fleet = self.fleet
+        table = pd.DataFrame(
+            {
+                "ven": np.repeat(fleet.ven_name[fleet.resource_ven], len(LOADS)),
+                "building_type": np.repeat(fleet.building_type, len(LOADS)),
+                "end_use": np.tile(END_USES, fleet.n_resources),
+            }
+        )[self._there]
+        return table.set_axis(Grouping.of(fleet, "load", self._there).columns)
 
     # -- behind it -----------------------------------------------------------------------------
 
@@ -186,38 +188,15 @@ class Playback:
     def _there(self) -> NDArray[np.bool_]:
         return np.repeat(self.approved, len(LOADS))
 
-    @cached_property
-    def _loads(self) -> list[str]:
-        return [self._reader.load_name(load) for load in np.flatnonzero(self._there).tolist()]
-
-    def _keys(self, by: str) -> NDArray[Any]:
-        fleet, six = self.fleet, len(LOADS)
-        ven = fleet.ven_name[fleet.resource_ven]
-        of_resource = {
-            "fleet": np.full(fleet.n_resources, "fleet"),
-            "ven": ven,
-            "building_type": fleet.building_type,
-            "resource": np.char.add(np.char.add(ven.astype(str), "/"), fleet.resource_name),
-        }
-        if by in of_resource:
-            return np.repeat(of_resource[by], six)
-        if by == "end_use":
-            return np.tile(np.array(END_USES), fleet.n_resources)
-        raise StoreError(f"by is {by!r}", f"use {', '.join(of_resource)}, end_use or load")
-
-    def _grouped(self, power_kw: Power, by: str) -> pd.DataFrame:
-        there = power_kw[:, self._there].astype(np.float64)
-        if by == "load":
-            return self._frame(there, self._loads)
-        names, where = np.unique(self._keys(by)[self._there], return_inverse=True)
-        sums = np.array([np.bincount(where, row, len(names)) for row in there])
-        return self._frame(sums.reshape(len(there), -1), names)
+    def _grouped(self, power_kw: Power, by: By) -> pd.DataFrame:
+        groups = Grouping.of(self.fleet, by, self._there)
+        return self._frame(groups.sums(power_kw, np.float64), groups.columns)
 
     def _frame(self, values: NDArray[Any], columns: Any) -> pd.DataFrame:
         import pandas as pd
 
         index = pd.DatetimeIndex(pd.to_datetime(self._begins, utc=True), name="start")
-        return pd.DataFrame(values, index, list(columns)).tz_convert("Europe/Copenhagen")
+        return pd.DataFrame(values, index, columns).tz_convert(TZ)
 
 
 def _end(row: tuple[int, str, int, Any]) -> datetime:

@@ -334,7 +334,7 @@ class Player:
 
     def _step(self) -> None:
         begin = self._simulator.time_of(self._simulator.index)
-        self._last_kw, _ = self._events.step(self._simulator)
+        self._last_kw = self._events.step(self._simulator)
         self.meter.add(self._last_kw)
         approved = self._last_kw.reshape(-1, len(END_USES))[self._roster.approved]
         self._power_kw.append((begin, approved.sum(axis=0, dtype=np.float64)))

@@ -15,6 +15,7 @@ from venlab.canvas import (
     kept,
     local_time,
     new_figure,
+    power_unit,
     shade,
     shown,
 )
@@ -87,7 +88,7 @@ def end_uses(power_kw: pd.DataFrame, what: str = "power", events: Iterable[Event
     """
     table = power_kw
     figure, axes = new_figure()
-    unit, scale = ("MW", 1000.0) if table.sum(axis=1).max() >= 2000 else ("kW", 1.0)
+    unit, scale = power_unit(table.sum(axis=1).max())
     edges = edges_of(table.index)
     bottom = np.zeros(len(edges))
     for use in END_USES:

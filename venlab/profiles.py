@@ -18,10 +18,12 @@ from venlab.errors import DataError
 from venlab.platforms import data_dir
 from venlab.tables import near, read_schema, read_table
 
-__all__ = ["DAYS", "QUARTERS", "Profiles"]
+__all__ = ["DAYS", "HEATED", "QUARTERS", "Profiles"]
 
 DAYS = 365
 QUARTERS = 96 * DAYS
+HEATED = {0: 0, 5: 1}
+"""The loads that a heat pump feeds, each with its column of the COPs."""
 
 # Quarters of local 2023 at which the clock was put forward (26 March, 02:00) and back (29 October,
 # 03:00). Between them local time runs an hour, four quarters, ahead of the year's winter clock.

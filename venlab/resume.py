@@ -17,6 +17,7 @@ __all__ = [
     "config_of",
     "kept_settings",
     "must_be_the_same",
+    "played_config",
     "secrets_to_ask",
     "settings_of",
     "write_settings",
@@ -109,9 +110,7 @@ def config_of(folder: str | Path, changes: dict[str, Any]) -> LabConfig:
     """
     hide(changes, SECRETS)
     kept = kept_settings(folder)
-    known = {name for _, name, *_ in describe()}
-    settings = {name: value for name, value in kept.items() if name in known}
-    config = LabConfig.load(**{**settings, **changes, "out_dir": str(folder), "resume": True})
+    config = played_config(kept, **changes, out_dir=str(folder), resume=True)
     must_be_the_same(config, kept)
     given = {SECRETS[name] for name, secret in config.secrets().items() if secret}
     if missing := [name for name in secrets_to_ask(kept) if name not in given]:
@@ -120,6 +119,13 @@ def config_of(folder: str | Path, changes: dict[str, Any]) -> LabConfig:
             f"put it into the environment variable {' and '.join(missing)} and resume again",
         )
     return config
+
+
+def played_config(kept: Mapping[str, Any], **changes: Any) -> LabConfig:
+    """Return the settings that a folder has, without its secrets, but for what is other now."""
+    known = {name for _, name, *_ in describe()}
+    settings = {name: value for name, value in kept.items() if name in known}
+    return LabConfig.load(**{**settings, **changes})
 
 
 def settings_of(config: LabConfig, kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from venlab import decided
 from venlab.errors import StoreError
 from venlab.fleet import LOADS, Fleet
+from venlab.opting import Decision
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +89,11 @@ class RunReader:
     def acknowledged(self, what: str) -> int:
         """Return a sum or count over the acknowledged reports."""
         return int(self.one(f"SELECT {what} FROM deliveries WHERE state = 'acknowledged'") or 0)
+
+    def decisions(self) -> list[tuple[int, Decision]]:
+        """Return the versions of events that took effect, and at which step, in this order."""
+        with self._opened() as c:
+            return decided.kept(c)
 
     def frame(self, query: str) -> pd.DataFrame:
         """Return what a query gives as a table."""

@@ -20,7 +20,7 @@ from venlab import draws
 from venlab.calendar import day_type, profile_day, profile_quarter
 from venlab.errors import ConfigError, RunError
 from venlab.fleet import END_USES, HOUSES, Fleet
-from venlab.profiles import DAYS, QUARTERS, Profiles
+from venlab.profiles import DAYS, HEATED, QUARTERS, Profiles
 
 __all__ = ["Meter", "Noise", "Sample", "Simulator"]
 
@@ -127,9 +127,9 @@ class Simulator:
         """
         table = self._table.reshape(QUARTERS, -1, len(END_USES))
         most = table.max(axis=0).ravel()[self._column]
-        heat = (table[:, :, [0, 5]] * self._cop[:, None]).max(axis=0)
+        heat = (table[:, :, [*HEATED]] * self._cop[:, None]).max(axis=0)
         profiles = self._column[self._resistance, 0] // len(END_USES)
-        most[self._resistance[:, None], [0, 5]] = heat[profiles]
+        most[self._resistance[:, None], [*HEATED]] = heat[profiles]
         rated = (most * self._scale).sum(axis=1) * self._day_factor.max(axis=0)
         return np.asarray(rated * self._noise.max(), np.float32)
 
@@ -155,7 +155,7 @@ class Simulator:
         self._begin_days(np.flatnonzero(day != self._day), day)
         where = self._base + (self._row * quarter)[:, None]
         power: NDArray[np.float32] = self._table.take(where)
-        for load, column in ((0, 0), (5, 1)):  # resistance makes the heat pump's heat without it
+        for load, column in HEATED.items():  # resistance makes the heat pump's heat without it
             rows = where[self._resistance, load] // self._row
             power[self._resistance, load] *= self._cop[rows, column]
         power *= self._gain

@@ -117,7 +117,7 @@ class Timeline:
         """
         who = [Target(name) if isinstance(name, str) else name for name in names]
         key = f"{self._seed}|{ven}"
-        seen = tuple(track.of(key) for track in self._tracks if track.event.is_for(who))
+        seen = tuple(track.of(key) for track in self._tracks if track.is_for(who))
         if seen not in self._parts:
             part = self._parts[seen] = copy(self)
             part._tracks = seen

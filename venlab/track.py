@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from venlab import draws
 from venlab.durations import END_OF_TIME, FOR_EVER, Duration
 from venlab.errors import DataError
-from venlab.model import Event, Interval, Period, Signal, Value
+from venlab.model import Event, Interval, Period, Signal, Target, Value
 
 __all__ = ["Active", "Track", "lifespan"]
 
@@ -84,6 +84,7 @@ class Track:
         key: str | None = None,
     ) -> None:
         self.event, self._now, self._units = event, now, units
+        self._targets, self._names = {*event.targets}, {target.name for target in event.targets}
         self._pieces = list(_pieces(event, now, key))
         self._begin, self._over, self._until = _extent(event, self._pieces)
         self._cycle = Duration(exact=self._over - self._begin)
@@ -102,6 +103,15 @@ class Track:
         if key not in self._of_others:
             self._of_others[key] = Track(self.event, self._now, self._units, key)
         return self._of_others[key]
+
+    def is_for(self, who: Iterable[Target]) -> bool:
+        """Tell whether the event is for everybody, or for somebody who has one of these names."""
+        return not self._targets or any(
+            name in self._names
+            if not kind
+            else not self._targets.isdisjoint((Target(name, kind), Target(name)))
+            for name, kind in who
+        )
 
     def at(self, t: datetime) -> Mapping[str, Active]:
         """Return what each type of signal asks for at an instant."""

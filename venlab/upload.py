@@ -7,7 +7,6 @@ comes, each time the same under the same name. A journal says what the VTN has.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from venlab.client import Client
 from venlab.errors import AccessDenied, NoAnswer, Refused, StoreError
 from venlab.fleet import LOADS
 from venlab.history import A_DAY, INTERVAL, History
+from venlab.jsonlines import line_of, whole_lines
 from venlab.model import Ven
 from venlab.retry import Patience, Verdict, asked_wait_s, verdict
 from venlab.tasks import for_each
@@ -100,18 +100,12 @@ class Journal:
 
     def __enter__(self) -> Self:
         try:
-            *lines, torn = (self._path.read_bytes() if self._path.exists() else b"").split(b"\n")
+            notes, begin = whole_lines(self._path)
             self._file = self._path.open("ab", buffering=0)
-            self._file.write(b"\n" if torn else b"")
+            self._file.write(begin)
         except OSError as error:
             raise self._failed(error) from None
-        for line in lines:
-            try:
-                name, vtn, state = json.loads(line)
-            except ValueError:  # cut off, and gone on after
-                continue
-            if vtn == self._vtn:
-                self.states[name] = state
+        self.states |= {name: state for name, vtn, state in notes if vtn == self._vtn}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,7 +115,7 @@ class Journal:
         """Write down what became of a report; in the file when this returns."""
         self.states[name] = state
         try:
-            self._file.write(json.dumps([name, self._vtn, state]).encode() + b"\n")
+            self._file.write(line_of([name, self._vtn, state]))
         except OSError as error:
             raise self._failed(error) from None
 

@@ -44,7 +44,7 @@ def test_multiplicative_by_hand() -> None:
 def test_the_cap_by_hand(kind: str, before: float, kw: float, cap: str) -> None:
     """5 kW more, or 9 less, than a baseline of 10: over a fifth, so it moves by 2 and says so."""
     power = today(dict.fromkeys(range(12, 16), before))
-    found = ten_of_ten(power, *EVENT, adjust=Adjustment(kind))  # type: ignore[arg-type]
+    found = ten_of_ten(power, *EVENT, adjust=Adjustment(kind))  # type: ignore[arg-type] # a parameter is any text to mypy
     assert found.event_kw.tolist() == [kw, kw]
     assert found.note == f"adjustment capped at {cap}"
 
@@ -106,9 +106,9 @@ def test_before_an_event_at_night_the_window_lies_in_the_day_before() -> None:
 def test_bad_adjustments_are_said() -> None:
     """Each value that makes no window or no limits is an error that names it."""
     with pytest.raises(ConfigError, match=r"adjustment 'ratio'\. Use additive"):
-        Adjustment("ratio")  # type: ignore[arg-type]
+        Adjustment("ratio")  # type: ignore[arg-type] # wrong on purpose
     for wrong in ({"hours": 0.0}, {"gap_h": -1.0}, {"after_h": -1.0}, {"hours": math.nan}):
         with pytest.raises(ConfigError, match="has no window"):
-            Adjustment(**wrong)  # type: ignore[arg-type]
+            Adjustment(**wrong)  # type: ignore[arg-type] # wrong on purpose
     with pytest.raises(ConfigError, match=r"limits \(0\.2, -0\.2\)"):
         Adjustment(limits=(0.2, -0.2))

@@ -107,7 +107,7 @@ def test_an_adjustment_stays_within_its_limits(
     seed: int, kind: str, low: float, high: float
 ) -> None:
     """By no more than the limits' share of the unadjusted mean in the event."""
-    adjust = Adjustment(kind, limits=(-low, high))  # type: ignore[arg-type]
+    adjust = Adjustment(kind, limits=(-low, high))  # type: ignore[arg-type] # drawn text
     found = ten_of_ten(fleet(seed), *EVENT, adjust=adjust)
     level = found.unadjusted_kw.loc[found.event_kw.index].mean()
     assert (found.adjustment_kw <= high * level + 1e-9).all()
