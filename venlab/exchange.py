@@ -10,7 +10,15 @@ from dataclasses import replace
 from typing import TypeVar
 
 from venlab.auth import FLEET, ClientCredentials, Given, Headers, Token, Tokens
-from venlab.errors import AccessDenied, ConfigError, NoAnswer, NotAVtn, Refused, VtnError
+from venlab.errors import (
+    AccessDenied,
+    ConfigError,
+    DataError,
+    NoAnswer,
+    NotAVtn,
+    Refused,
+    VtnError,
+)
 from venlab.model import Ven
 from venlab.paging import walk, whole_list
 from venlab.retry import asked_wait_s
@@ -88,7 +96,7 @@ class Exchange:
             raise self._refusal(purpose, answer)
         try:
             return call.read(answer.status, answer.body)
-        except (ValueError, ArithmeticError, RecursionError) as error:
+        except (DataError, ValueError, ArithmeticError, RecursionError) as error:
             raise NotAVtn(
                 f"the answer to {call.method} {call.path.partition('?')[0]} "
                 f"(status {answer.status}) is not what a VTN says: {error}",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.faults.test_any_json import ANY, EVENT, NOON, RESOURCE, STATUSES, VEN, near
 from tests.standard.samples import answered
 from venlab.client import Client
-from venlab.errors import VtnError
+from venlab.errors import NotAVtn, VtnError
 from venlab.secret import Secret
 from venlab.timeline import Timeline
 from venlab.track import lifespan
@@ -204,3 +204,17 @@ def test_any_problem_has_words(body: bytes) -> None:
     words = dialect("3.1.0").explain(body)
     assert words == "" or words.isprintable()
     assert len(words) <= 1100
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("member", ["start", "duration"])
+def test_an_event_whose_time_is_none(version: str, member: str) -> None:
+    """It is no VTN's answer: what asks for events goes on, and no run ends of it."""
+
+    def spoil(answer: Any) -> tuple[int, bytes]:
+        period = {"start": "2023-11-30T16:00:00Z", "duration": "PT1H", member: "yesterday"}
+        said = [{**each, "intervalPeriod": period} for each in answer]
+        return 200, json.dumps(said).encode()
+
+    with pytest.raises(NotAVtn, match="is not what a VTN says: 'yesterday' is no"):
+        asked(version, "events", spoil)
