@@ -97,7 +97,7 @@ class Playback:
         self._power_kw, self._usual_kw, self._drift_k, self._tired, self._at_band, short = (
             np.array(column) for column in zip(*rows, strict=True)
         )
-        self.shortfall_kw = self._frame(np.array(short), list(self.fleet.ven_name))
+        self.shortfall_kw = self._frame(np.array(short), self.fleet.ven_name.tolist())
 
     # -- as tables -----------------------------------------------------------------------------
 
